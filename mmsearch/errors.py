@@ -1,0 +1,77 @@
+"""Every error that mmsearch raises on purpose.
+
+    MmsearchError
+    ├── UsageError              the request itself makes no sense (empty query, k < 1)
+    ├── InputError              a file or table that cannot be read as what it claims to be
+    │   ├── ImageError          one picture
+    │   └── TableError          one csv, jsonl or parquet file
+    ├── RootError               a folder to index that is missing, unreadable or suddenly empty
+    ├── CollectionError         the collection on disk
+    │   ├── NoCollectionError   there is none here
+    │   ├── LockedError         another process is writing
+    │   ├── SchemaError         it was written by a newer mmsearch
+    │   ├── EncoderMismatchError  it holds vectors of another encoder
+    │   ├── CorruptionError     catalog and vectors disagree
+    │   └── StorageError        disk full, read-only directory, I/O error
+    ├── ItemNotFoundError       no item has that key
+    └── ModelError              a model that cannot be loaded
+        └── HubUnreachableError it would have to be downloaded and cannot be
+
+A message says what happened, with the offending value, and what to do next.
+"""
+
+from __future__ import annotations
+
+
+class MmsearchError(Exception):
+    """Base of the family; `except MmsearchError` catches all of it."""
+
+
+class UsageError(MmsearchError): ...
+
+
+class InputError(MmsearchError): ...
+
+
+class ImageError(InputError): ...
+
+
+class TableError(InputError): ...
+
+
+class RootError(MmsearchError): ...
+
+
+class CollectionError(MmsearchError): ...
+
+
+class NoCollectionError(CollectionError): ...
+
+
+class LockedError(CollectionError): ...
+
+
+class SchemaError(CollectionError): ...
+
+
+class EncoderMismatchError(CollectionError): ...
+
+
+class CorruptionError(CollectionError): ...
+
+
+class StorageError(CollectionError): ...
+
+
+class ItemNotFoundError(MmsearchError): ...
+
+
+class ModelError(MmsearchError): ...
+
+
+class HubUnreachableError(ModelError): ...
+
+
+def exit_code(error: MmsearchError) -> int:
+    """Process exit code: 2 for a request that makes no sense, 1 for everything else."""
+    return 2 if isinstance(error, UsageError) else 1

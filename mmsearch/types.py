@@ -1,0 +1,169 @@
+"""The values that travel between the rooms. Frozen, typed, free of heavy imports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from PIL import Image
+
+    Vectors = npt.NDArray[np.float32]  # (n, d), unit rows
+    Pixels = npt.NDArray[np.uint8]  # (n, height, width, 3) RGB
+    Ids = npt.NDArray[np.int64]  # (n,)
+
+Modality = Literal["image", "text"]
+MODALITIES: tuple[Modality, Modality] = ("image", "text")
+
+
+@dataclass(frozen=True)
+class FileStamp:
+    """What `stat` says of a file: equal stamps mean that it need not be read again."""
+
+    size_bytes: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True)
+class Source:
+    """One findable thing as it was found on disk, before anything is decoded.
+
+    `key` names it in the collection: the file's path, or `table.csv#7`, or the table's own key.
+    `path` is its picture; `text` its words; at least one of the two is there.
+    `stamp` is the picture's stamp (or, without a picture, that of the file holding the text).
+    """
+
+    key: str
+    path: Path | None
+    text: str | None
+    stamp: FileStamp
+    group: str | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One file that could not be indexed, and why."""
+
+    key: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Term:
+    """One weighted part of a query: exactly one of text, image and item (a stored key)."""
+
+    text: str | None = None
+    image: Image.Image | Path | None = None
+    item: str | None = None
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Query:
+    """Weighted terms, the modality of the answers (None: the collection's own) and how many."""
+
+    terms: tuple[Term, ...]
+    to: Modality | None = None
+    k: int = 10
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One answer. `score` is the cosine similarity with the query, in [-1, 1]."""
+
+    rank: int
+    score: float
+    key: str
+    modality: Modality
+    path: str | None
+    text: str | None
+    group: str | None
+    attributes: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class IndexReport:
+    """What one `index` run did. Times are seconds of work per stage; stages overlap."""
+
+    added: int = 0
+    changed: int = 0
+    moved: int = 0
+    missing: int = 0
+    unchanged: int = 0
+    failures: tuple[Failure, ...] = ()
+    decoded: int = 0
+    encoded_images: int = 0
+    encoded_texts: int = 0
+    seconds: float = 0.0
+    images_per_second: float = 0.0
+    bottleneck: Literal["decode", "encode", "commit", "none"] = "none"
+    interrupted: bool = False
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Progress:
+    """`step` names what was just finished; `done` of `total` items of it (total None: unknown)."""
+
+    step: str
+    done: int = 0
+    total: int | None = None
+
+
+OnProgress = Callable[[Progress], None]
+
+
+class TextEncoder(Protocol):
+    """The part of an encoder that a text query needs."""
+
+    dim: int
+    fingerprint: str
+
+    def encode_texts(self, texts: Sequence[str]) -> Vectors:
+        """(n, d) float32 unit rows, in the order of `texts`."""
+        ...
+
+
+class Encoder(TextEncoder, Protocol):
+    """Image tower + text tower + preprocess.
+
+    `fingerprint` changes with architecture, weights or preprocess: vectors of different
+    fingerprints must never meet. `name` is what the user typed.
+    """
+
+    name: str
+    image_size: int
+    batch_size: int
+
+    def preprocess(self, image: Image.Image) -> npt.NDArray[np.uint8]:
+        """(image_size, image_size, 3) uint8 RGB. Pure Pillow: safe in any thread."""
+        ...
+
+    def encode_images(self, pixels: Pixels) -> Vectors:
+        """(n, h, w, 3) uint8 -> (n, d) float32 unit rows; normalisation happens on the device."""
+        ...
+
+
+class VectorIndex(Protocol):
+    """Maximum inner product search over unit vectors, by item id."""
+
+    seq: int
+
+    def __len__(self) -> int: ...
+
+    def add(self, ids: Ids, vectors: Vectors) -> None:
+        """Add or replace: afterwards each id stands for its new vector."""
+        ...
+
+    def remove(self, ids: Ids) -> None:
+        """Forget these ids; unknown ids are no error."""
+        ...
+
+    def search(self, queries: Vectors, k: int, allowed: Ids | None = None) -> tuple[Vectors, Ids]:
+        """Scores and ids, each (n, min(k, size)), best first, ties by ascending id."""
+        ...
