@@ -1,0 +1,1 @@
+"""Encoders: pictures and words to unit vectors. Importing this package imports nothing heavy."""
