@@ -43,6 +43,7 @@ class Source:
     stamp: FileStamp
     group: str | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    origin: str | None = None  # key of the file that told of it; None: `key` itself
 
 
 @dataclass(frozen=True)

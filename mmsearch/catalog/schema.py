@@ -1,0 +1,99 @@
+"""The tables. Everything that a reader may believe is in one of them."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+SCHEMA_VERSION = 1
+
+metadata = MetaData()
+
+# Single facts: schema version, sequence number, the encoder as JSON.
+meta = Table(
+    "meta",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+# One row per item, live or not. A removed item stays as a tombstone (key NULL), so that an
+# index which is behind learns of the removal by replaying `seq`.
+items = Table(
+    "items",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("key", Text, unique=True),
+    Column("state", String, nullable=False),  # live | missing | removed
+    Column("origin", Text),
+    Column("group", Text),
+    Column("path", Text),  # key form of the picture's path
+    Column("text", Text),
+    Column("attributes", JSON, nullable=False),
+    Column("image_digest", LargeBinary),
+    Column("text_digest", LargeBinary),
+    Column("size_bytes", BigInteger),
+    Column("mtime_ns", BigInteger),
+    Column("seq", Integer, nullable=False, index=True),
+)
+
+# Content addressed: the same picture or text is encoded once per encoder, wherever it stands.
+embeddings = Table(
+    "embeddings",
+    metadata,
+    Column("fingerprint", String, primary_key=True),
+    Column("modality", String, primary_key=True),
+    Column("digest", LargeBinary, primary_key=True),
+    Column("row", Integer, nullable=False),
+)
+
+# One row per appended run of vectors; the largest end is the committed head of the vector file.
+batches = Table(
+    "batches",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("fingerprint", String, nullable=False),
+    Column("first_row", Integer, nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("checksum", LargeBinary, nullable=False),
+)
+Index("batches_by_end", batches.c.fingerprint, batches.c.first_row)
+
+# Files that could not be read, with the stamp at which they failed: not retried until it changes.
+failures = Table(
+    "failures",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("size_bytes", BigInteger),
+    Column("mtime_ns", BigInteger),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("finished_at", String, nullable=False),
+    Column("report", JSON, nullable=False),
+)
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "batches",
+    "embeddings",
+    "failures",
+    "items",
+    "meta",
+    "metadata",
+    "runs",
+]
