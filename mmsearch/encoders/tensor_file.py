@@ -1,0 +1,75 @@
+"""Named tensors of a safetensors file, memory-mapped: what is not used is not read.
+
+int8 tensors may have a companion `NAME.scale` with one factor per row, as written by
+`mmsearch.models.weights`.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+
+_DTYPES: dict[str, Any] = {"F32": np.float32, "F16": np.float16, "I8": np.int8, "I64": np.int64}
+SCALE_SUFFIX = ".scale"
+
+
+class TensorFile:
+    """Read-only view of a safetensors file with F32, F16 and row-scaled I8 tensors."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises ValueError for a file that is not safetensors, OSError for one not readable."""
+        with path.open("rb") as file:
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        length = int.from_bytes(self._map[:8], "little")
+        if length > len(self._map) - 8:
+            raise ValueError(f"{path}: not a safetensors file")
+        self._header: dict[str, Any] = json.loads(self._map[8 : 8 + length])
+        self._header.pop("__metadata__", None)
+        self._start = 8 + length
+        self._cache: dict[str, Floats] = {}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._header
+
+    def names(self) -> list[str]:
+        """All tensor names, scales included."""
+        return list(self._header)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return tuple(self._header[name]["shape"])
+
+    def raw(self, name: str) -> npt.NDArray[Any]:
+        """The stored tensor, in its stored type, without a copy."""
+        entry = self._header[name]
+        shape = tuple(entry["shape"])
+        return np.frombuffer(
+            self._map,
+            dtype=_DTYPES[entry["dtype"]],
+            count=int(np.prod(shape, dtype=np.int64)),
+            offset=self._start + entry["data_offsets"][0],
+        ).reshape(shape)
+
+    def whole(self, name: str) -> Floats:
+        """The tensor as float32. Converted once, then kept; float32 stays mapped."""
+        found = self._cache.get(name)
+        if found is None:
+            found = self._cache[name] = self._scaled(name, self.raw(name), slice(None))
+        return found
+
+    def rows(self, name: str, ids: npt.NDArray[np.int64]) -> Floats:
+        """Rows `ids` of any shape as float32, (*ids.shape, width); no other row is converted."""
+        return self._scaled(name, self.raw(name)[ids], ids)
+
+    def _scaled(self, name: str, stored: npt.NDArray[Any], ids: Any) -> Floats:
+        values: Floats = stored.astype(np.float32, copy=False)
+        if stored.dtype != np.int8:
+            return values
+        scale = self.raw(name + SCALE_SUFFIX)[ids].astype(np.float32)
+        return values * scale.reshape(scale.shape + (1,) * (values.ndim - scale.ndim))
