@@ -1,0 +1,276 @@
+"""What there is to index below some folders: pictures, texts and rows of tables.
+
+Files that belong together are one item: `a.jpg` with the words of `a.txt` beside it, or with the
+row of a table that names it. The walk is deterministic and survives whatever it cannot read.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mmsearch.errors import RootError, TableError
+from mmsearch.images import is_image_name
+from mmsearch.tables import clean_text, is_table_name, rows_to_sources
+from mmsearch.types import Failure, FileStamp, Source
+
+MAX_TEXT_BYTES = 1_000_000
+
+_ESCAPED_BYTE = re.compile("[\udc80-\udcff]")
+_ESCAPE = re.compile(r"\\(\\|x[0-9a-f]{2})")
+
+
+def key_of(path: Path, base: Path) -> str:
+    r"""The path as a key: relative to `base` when below it, otherwise absolute, with slashes.
+
+    Bytes that are not UTF-8 become `\xNN` and a backslash is doubled, so different paths have
+    different keys and every key can be stored as UTF-8. `path_of` is the inverse.
+    """
+    return _key(os.path.abspath(path), _prefix(base))
+
+
+def path_of(key: str, base: Path) -> Path:
+    """The absolute path that `key_of` made `key` from."""
+    name = key
+    if "\\" in key:
+        name = _ESCAPE.sub(lambda m: "\\" if m[1] == "\\" else chr(0xDC00 + int(m[1][1:], 16)), key)
+    return Path(os.path.abspath(base / name))
+
+
+def scan(roots: Sequence[Path], base: Path) -> Iterator[Source | Failure]:
+    """Everything found below `roots`; use `Scan` to learn whether the walk was complete."""
+    return iter(Scan(roots, base))
+
+
+@dataclass
+class _Found:
+    """Files of the walk in order, each with its status where one stat was due."""
+
+    tables: list[str] = field(default_factory=list)
+    pictures: list[tuple[str, FileStamp]] = field(default_factory=list)
+    texts: dict[str, list[tuple[str, FileStamp]]] = field(default_factory=dict)  # by stem
+    failures: list[Failure] = field(default_factory=list)
+
+
+class Scan:
+    """One pass over `roots` (files or folders), keyed relative to `base`.
+
+        scan = Scan([folder], base)
+        for found in scan: ...
+        scan.complete
+
+    `complete` is True once the iteration ended and everything below the roots was seen: only
+    then is an item that was not found really gone. Tables come first, then pictures, then texts.
+
+    Raises RootError, on construction, for a root that is missing or unreadable; TableError,
+    while iterating, for a root that is itself a table file and cannot be read as one.
+    """
+
+    def __init__(self, roots: Sequence[Path], base: Path) -> None:
+        self.roots: tuple[Path, ...] = tuple(Path(os.path.abspath(root)) for root in roots)
+        self.complete = False
+        self._prefix = _prefix(base)
+        self._whole = True
+        for root in self.roots:
+            _require_readable(root)
+
+    def __iter__(self) -> Iterator[Source | Failure]:
+        self.complete, self._whole = False, True
+        found = self._walk()
+        yield from found.failures
+        claimed: set[str] = set()
+        owners: dict[str, str] = {}
+        for table in found.tables:
+            yield from self._rows(table, claimed, owners)
+        beside = {os.path.splitext(name)[0] for name, _ in found.pictures}
+        words: dict[str, str | None] = {}
+        for stem, files in found.texts.items():
+            for name, stamp in files:
+                text = self._text(name, stamp, stem in beside)
+                if isinstance(text, Failure):
+                    yield text
+                elif stem in beside:
+                    words[stem] = words.get(stem) or text
+                elif text is not None:
+                    yield from self._unless_taken(
+                        Source(self._key(name), None, text, stamp), owners, name
+                    )
+        for name, stamp in found.pictures:
+            if name not in claimed:
+                text = words.get(os.path.splitext(name)[0])
+                source = Source(self._key(name), Path(name), text, stamp)
+                yield from self._unless_taken(source, owners, name)
+        self.complete = self._whole
+
+    def _key(self, name: str) -> str:
+        return _key(name, self._prefix)
+
+    def _unless_taken(
+        self, source: Source, owners: dict[str, str], name: str
+    ) -> Iterator[Source | Failure]:
+        owner = owners.setdefault(source.key, name)
+        if owner == name:
+            yield source
+        else:
+            other = self._key(owner)
+            reason = f"the key {source.key!r} was already used by {other}; give one another key"
+            yield Failure(self._key(name), reason)
+
+    def _rows(
+        self, table: str, claimed: set[str], owners: dict[str, str]
+    ) -> Iterator[Source | Failure]:
+        try:
+            for row in rows_to_sources(Path(table), self._key(table), claimed):
+                if isinstance(row, Source):
+                    yield from self._unless_taken(row, owners, table)
+                else:
+                    yield row
+        except TableError as exc:
+            if Path(table) in self.roots:
+                raise
+            if exc.__cause__ is not None:  # reading broke off: rows may be there all the same
+                self._whole = False
+            yield Failure(self._key(table), str(exc))
+
+    def _text(self, name: str, stamp: FileStamp, beside: bool) -> str | Failure | None:
+        if stamp.size_bytes > MAX_TEXT_BYTES:
+            limit = f"larger than {MAX_TEXT_BYTES // 1000} kB, too long to be one item"
+            return Failure(self._key(name), f"{limit}; split it, or make a table of it")
+        try:
+            with open(name, "rb") as file:
+                text = clean_text(file.read(MAX_TEXT_BYTES + 1).decode("utf-8-sig"))
+        except UnicodeDecodeError:
+            return Failure(self._key(name), "not UTF-8 text; save it as UTF-8")
+        except OSError as exc:
+            self._whole = self._whole and isinstance(exc, FileNotFoundError)
+            return Failure(self._key(name), f"cannot be read ({exc.strerror}); check the file")
+        if not text and not beside:
+            return Failure(self._key(name), "the text is empty; write something or delete it")
+        return text or None
+
+    def _walk(self) -> _Found:
+        found = _Found()
+        files: set[str] = set()
+        folders: set[tuple[int, int]] = set()
+        # Links wait until all real folders were seen, so that keys have real folders' names.
+        real: deque[str] = deque()
+        linked: deque[str] = deque()
+        for root in self.roots:
+            if root.is_dir():
+                real.append(str(root))
+            else:
+                self._add_single(str(root), found, files)
+        while real or linked:
+            folder = real.popleft() if real else linked.popleft()
+            entries = self._entries(folder, folders, found)
+            below = []
+            for entry in entries:
+                if self._is_dir(entry, found):
+                    (linked if entry.is_symlink() else below).append(entry.path)
+                else:
+                    self._add(entry.path, entry, found, files)
+            real.extendleft(reversed(below))
+        return found
+
+    def _entries(
+        self, folder: str, folders: set[tuple[int, int]], found: _Found
+    ) -> list[os.DirEntry[str]]:
+        """The visible entries by name; none where this very folder was read before."""
+        try:
+            status = os.stat(folder)
+            identity = status.st_dev, status.st_ino
+            if identity in folders:
+                return []
+            folders.add(identity)
+            with os.scandir(folder) as entries:
+                visible = [entry for entry in entries if not entry.name.startswith(".")]
+        except OSError as exc:
+            self._whole = False
+            reason = f"the folder cannot be read ({exc.strerror}); check its permissions"
+            found.failures.append(Failure(self._key(folder), reason))
+            return []
+        return sorted(visible, key=lambda entry: entry.name)
+
+    def _is_dir(self, entry: os.DirEntry[str], found: _Found) -> bool:
+        try:
+            return entry.is_dir()
+        except OSError as exc:  # a link in a circle, or to where we may not look
+            self._whole = False
+            reason = f"the link cannot be followed ({exc.strerror}); correct or delete it"
+            found.failures.append(Failure(self._key(entry.path), reason))
+            return False
+
+    def _add_single(self, name: str, found: _Found, files: set[str]) -> None:
+        self._add(name, None, found, files)
+        beside = os.path.splitext(name)[0] + ".txt"
+        if is_image_name(name) and os.path.isfile(beside):
+            self._add(beside, None, found, files)
+
+    def _add(
+        self, name: str, entry: os.DirEntry[str] | None, found: _Found, files: set[str]
+    ) -> None:
+        stem, suffix = os.path.splitext(name)
+        picture, table = is_image_name(name), is_table_name(name)
+        text = suffix.lower() == ".txt"
+        if not (picture or table or text) or name in files:
+            return
+        files.add(name)
+        try:
+            status = os.stat(name) if entry is None else entry.stat()
+        except OSError as exc:
+            self._whole = self._whole and isinstance(exc, FileNotFoundError)
+            reason = f"cannot be read ({exc.strerror}); check the file or what it links to"
+            found.failures.append(Failure(self._key(name), reason))
+            return
+        if not stat.S_ISREG(status.st_mode):
+            return
+        stamp = FileStamp(status.st_size, status.st_mtime_ns)
+        if picture:
+            found.pictures.append((name, stamp))
+        elif table:
+            found.tables.append(name)
+        else:
+            found.texts.setdefault(stem, []).append((name, stamp))
+
+
+def _require_readable(root: Path) -> None:
+    try:
+        if stat.S_ISDIR(os.stat(root).st_mode):
+            os.scandir(root).close()
+        else:
+            open(root, "rb", opener=_without_waiting).close()
+    except FileNotFoundError as exc:
+        raise RootError(
+            f"{root}: no such file or folder; check the name, or whether its drive is connected"
+        ) from exc
+    except (OSError, ValueError) as exc:
+        detail = exc.strerror if isinstance(exc, OSError) else exc
+        raise RootError(f"{root}: cannot be read ({detail}); check its permissions") from exc
+
+
+def _without_waiting(name: str, flags: int) -> int:
+    return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe would wait for a writer
+
+
+def _prefix(base: Path) -> str:
+    folder = os.path.abspath(base)
+    return folder if folder.endswith(os.sep) else folder + os.sep
+
+
+def _key(name: str, prefix: str) -> str:
+    if name.startswith(prefix):
+        name = name[len(prefix) :] or "."
+    elif name + os.sep == prefix:
+        name = "."
+    if os.sep != "/":
+        name = name.replace(os.sep, "/")
+    if "\\" in name:
+        name = name.replace("\\", "\\\\")
+    if not name.isascii():
+        name = _ESCAPED_BYTE.sub(lambda m: f"\\x{ord(m[0]) - 0xDC00:02x}", name)
+    return name

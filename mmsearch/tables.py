@@ -1,0 +1,390 @@
+"""Rows of csv, jsonl and parquet files as sources: captions, pictures, keys and attributes.
+
+One broken row is a Failure and the others survive; a file that is no table of texts or pictures
+is a TableError.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import decimal
+import itertools
+import json
+import math
+import os
+import re
+import stat
+import unicodedata
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmsearch.errors import TableError
+from mmsearch.types import Failure, FileStamp, Source
+
+TABLE_SUFFIXES = frozenset({".csv", ".jsonl", ".parquet"})
+
+# In order of preference; names are compared without case.
+TEXT_COLUMNS = ("caption", "captions", "text")
+JOINED_COLUMNS = ("title", "description")
+IMAGE_COLUMNS = ("image", "image_path", "path", "file", "filename", "filepath", "img")
+KEY_COLUMNS = ("key", "id", "sku", "item_id", "product_id", "asin")
+GROUP_COLUMNS = ("group", "group_id", "parent_id")
+_CONTENT_COLUMNS = frozenset(TEXT_COLUMNS + JOINED_COLUMNS + IMAGE_COLUMNS)
+
+_PEEK_ROWS = 100  # jsonl has no header: its columns are those of the first rows
+_BATCH_ROWS = 1024
+_INT = re.compile(r"[+-]?(0|[1-9][0-9]{0,17})")  # 18 digits fit SQLite; 007 is a name
+_FLOAT = re.compile(r"[+-]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][+-]?[0-9]{1,3})?")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True)
+class TableProblem:
+    """Why one row could not be read."""
+
+    reason: str
+
+
+Row = dict[str, Any]
+
+
+def is_table_name(path: Path | str) -> bool:
+    """Whether the name ends like a file that `read_table` reads."""
+    return os.path.splitext(path)[1].lower() in TABLE_SUFFIXES
+
+
+def read_table(path: Path) -> Iterator[tuple[int, Row | TableProblem]]:
+    """(row number from 1, column -> value) of each row; blank lines are not counted.
+
+    csv values are the strings as written; jsonl and parquet values have their own types.
+    Raises TableError when the file as a whole cannot be read.
+    """
+    readers = {".csv": _read_csv, ".jsonl": _read_jsonl, ".parquet": _read_parquet}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise TableError(f"{_shown(path)}: not a table; name a .csv, .jsonl or .parquet file")
+    try:
+        for number, row in enumerate(reader(path), start=1):
+            yield number, row
+    except OSError as exc:
+        detail = exc.strerror or str(exc)
+        raise TableError(
+            f"{_shown(path)}: cannot be read ({detail}); check that it is there and readable"
+        ) from exc
+
+
+def rows_to_sources(
+    path: Path, base_key: str, claimed: set[str] | None = None
+) -> Iterator[Source | Failure]:
+    """One Source or Failure per row, keyed by its key column or else `base_key#row`.
+
+    Pictures are looked up relative to the table's folder. `claimed` collects the absolute path
+    of every picture that a row refers to, also where that row fails.
+
+    Raises TableError when the file cannot be read or has no text and no image column.
+    """
+    stamp = _table_stamp(path)
+    typed = path.suffix.lower() == ".csv"
+    taken: dict[str, int] = {}
+    for number, row in _checked(path):
+        row_key = f"{base_key}#{number}"
+        if isinstance(row, TableProblem):
+            yield Failure(row_key, f"row {number}: {row.reason}")
+            continue
+        source = _source(row, number, path, row_key, stamp, typed, claimed)
+        if isinstance(source, Source):
+            first = taken.setdefault(source.key, number)
+            if first != number:
+                reason = f"the key {source.key!r} was already used by row {first}"
+                source = Failure(row_key, f"row {number}: {reason}; give it another key")
+        yield source
+
+
+def clean_text(text: str) -> str:
+    """Stripped and in Unicode normal form C, otherwise unharmed."""
+    return unicodedata.normalize("NFC", text.strip())
+
+
+def _checked(path: Path) -> Iterator[tuple[int, Row | TableProblem]]:
+    """The rows, once the first of them have shown a text or image column."""
+    rows = read_table(path)
+    first = list(itertools.islice(rows, _PEEK_ROWS))
+    columns: dict[str, None] = {}
+    for _, row in first:
+        if isinstance(row, dict):
+            columns.update(dict.fromkeys(row))
+    if first and not columns:
+        problem = first[0][1]
+        reason = problem.reason if isinstance(problem, TableProblem) else "it has no columns"
+        if path.suffix.lower() != ".csv":  # a csv file's header was checked by its reader
+            raise TableError(
+                f"{_shown(path)}: none of its first rows can be read (row 1: {reason}); "
+                "check that the file is what its name says"
+            )
+    elif first:
+        _require_content(path, columns)
+    return itertools.chain(first, rows)
+
+
+def _require_content(path: Path, columns: Mapping[str, Any] | list[str]) -> None:
+    if not any(_folded(name) in _CONTENT_COLUMNS for name in columns):
+        found = ", ".join(repr(name) for name in itertools.islice(columns, 20)) or "none"
+        raise TableError(
+            f"{_shown(path)}: no text or image column among its columns ({found}); "
+            "name one of them caption, text, title, description, image or path"
+        )
+
+
+def _source(
+    row: Row,
+    number: int,
+    table: Path,
+    row_key: str,
+    stamp: FileStamp,
+    typed: bool,
+    claimed: set[str] | None,
+) -> Source | Failure:
+    rest = dict(row)
+    names = {_folded(name): name for name in reversed(rest)}
+    key = _take_name(rest, names, KEY_COLUMNS) or row_key
+    group = _take_name(rest, names, GROUP_COLUMNS)
+    text = _take_text(rest, names)
+    image = _take_first(rest, names, IMAGE_COLUMNS)
+    picture: Path | None = None
+    if image is not None:
+        if not isinstance(image, str):
+            kind = type(image).__name__
+            return Failure(key, f"row {number}: its picture must be a file's path, not a {kind}")
+        picture = Path(os.path.abspath(table.parent / image.strip()))
+        if claimed is not None:
+            claimed.add(str(picture))
+        try:
+            status = picture.stat()
+        except (OSError, ValueError) as exc:
+            return Failure(key, f"row {number}: {_no_picture(image.strip(), table, exc)}")
+        if not stat.S_ISREG(status.st_mode):
+            reason = f"{image.strip()!r} is not a file; name the picture itself"
+            return Failure(key, f"row {number}: {reason}")
+        stamp = FileStamp(status.st_size, status.st_mtime_ns)
+    if picture is None and text is None:
+        return Failure(key, f"row {number}: neither text nor picture; fill in one or delete it")
+    attributes = {n: _typed(v) if typed else _plain(v) for n, v in rest.items()}
+    return Source(key, picture, text, stamp, group, attributes)
+
+
+def _no_picture(image: str, table: Path, exc: Exception) -> str:
+    if image.lower().startswith(("http://", "https://")):
+        return f"{image!r} is a web address; download the picture and name the file"
+    if isinstance(exc, FileNotFoundError):
+        return (
+            f"no picture {image!r} in the table's folder {_shown(table.parent)}; correct the path"
+        )
+    detail = exc.strerror if isinstance(exc, OSError) else exc
+    return f"the picture {image!r} cannot be read ({detail}); correct the path or its permissions"
+
+
+def _take_first(rest: Row, names: Mapping[str, str], wanted: tuple[str, ...]) -> Any:
+    """Remove and return the first of these columns that is not empty, else None."""
+    found = None
+    for column in wanted:
+        name = names.get(column)
+        if name is None or name not in rest:
+            continue
+        value = rest[name]
+        empty = value is None or value == [] or (isinstance(value, str) and not value.strip())
+        if empty or found is None:
+            del rest[name]
+        if not empty and found is None:
+            found = value
+    return found
+
+
+def _take_name(rest: Row, names: Mapping[str, str], wanted: tuple[str, ...]) -> str | None:
+    value = _take_first(rest, names, wanted)
+    if isinstance(value, float) and value.is_integer():  # pandas' integers with a gap
+        value = int(value)
+    return None if value is None else clean_text(str(value))
+
+
+def _take_text(rest: Row, names: Mapping[str, str]) -> str | None:
+    for column in TEXT_COLUMNS:
+        name = names.get(column)
+        value = _take_first(rest, names, (column,))
+        if isinstance(value, list):
+            texts = [clean_text(str(v)) for v in value if v is not None and str(v).strip()]
+            if name is not None and texts[1:]:
+                rest[name] = texts[1:]
+            value = texts[0] if texts else None
+        if value is not None:
+            return clean_text(str(value))
+    parts = [_take_first(rest, names, (column,)) for column in JOINED_COLUMNS]
+    texts = [clean_text(str(part)) for part in parts if part is not None]
+    return ". ".join(t.rstrip(".") if t != texts[-1] else t for t in texts) or None
+
+
+def _folded(name: str) -> str:
+    return name.strip().lower()
+
+
+def _typed(value: str) -> Any:
+    """A csv cell as int, float, bool or str; None when empty."""
+    text = value.strip()
+    if not text:
+        return None
+    if _INT.fullmatch(text):
+        return int(text)
+    if _FLOAT.fullmatch(text) and math.isfinite(number := float(text)):
+        return number
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    return clean_text(text)
+
+
+def _plain(value: Any) -> Any:
+    """A value that JSON can hold: times in ISO form, decimals as floats, raw bytes dropped."""
+    if isinstance(value, str):
+        return clean_text(value) or None
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, decimal.Decimal):
+        return float(value) if value.is_finite() else None
+    if isinstance(value, datetime.datetime | datetime.date | datetime.time):
+        return value.isoformat()
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if value is None or isinstance(value, bool | int):
+        return value
+    return None if isinstance(value, bytes) else str(value)
+
+
+class _Lines:
+    """The lines of a file, of which some can be put back to be read again."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines = lines
+        self._returned: deque[str] = deque()
+        self.given: list[str] = []
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._returned.popleft() if self._returned else next(self._lines)
+        self.given.append(line)
+        return line
+
+    def keep_only_first(self) -> None:
+        self._returned.extendleft(reversed(self.given[1:]))
+        self.given.clear()
+
+
+def _read_csv(path: Path) -> Iterator[Row | TableProblem]:
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        first = next((line for line in file if line.strip()), None)
+        if first is None:
+            raise TableError(f"{_shown(path)}: the file is empty; delete it or fill it")
+        if _SURROGATE.search(first) or "\0" in first:
+            raise TableError(f"{_shown(path)}: its header is not UTF-8; save it as CSV UTF-8")
+        # The delimiter that splits the header most: csv.Sniffer guesses from prose as well.
+        delimiter = max(",;\t", key=lambda d: len(next(csv.reader([first], delimiter=d), [])))
+        lines = _Lines(itertools.chain([first], file))
+        reader = csv.reader(lines, delimiter=delimiter)
+        try:
+            header = [name.strip() for name in next(reader)]
+        except csv.Error as exc:
+            raise TableError(f"{_shown(path)}: unreadable header ({exc}); correct it") from exc
+        twice = sorted({name for name in header if name and header.count(name) > 1})
+        if twice:
+            raise TableError(f"{_shown(path)}: two columns are called {twice[0]!r}; rename one")
+        _require_content(path, [name for name in header if name])
+        yield from _csv_rows(reader, lines, header)
+
+
+def _csv_rows(reader: Any, lines: _Lines, header: list[str]) -> Iterator[Row | TableProblem]:
+    while True:
+        lines.given.clear()
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as exc:
+            lines.keep_only_first()
+            yield TableProblem(f"{exc}; check its quotes")
+            continue
+        if not cells:
+            continue
+        if len(cells) != len(header):
+            # An unclosed quote swallows the rows after it: give them back.
+            lines.keep_only_first()
+            counts = f"{len(cells)} columns where the header has {len(header)}"
+            yield TableProblem(f"{counts}; check its quotes and delimiters")
+        elif any(_SURROGATE.search(cell) for cell in cells):
+            yield TableProblem("not UTF-8; save the file as CSV UTF-8")
+        else:
+            yield {name: cell for name, cell in zip(header, cells, strict=True) if name}
+
+
+def _read_jsonl(path: Path) -> Iterator[Row | TableProblem]:
+    with path.open("rb") as file:
+        for number, line in enumerate(file):
+            if number == 0:
+                line = line.removeprefix(b"\xef\xbb\xbf")
+            if line.strip():
+                yield _json_row(line)
+
+
+def _json_row(line: bytes) -> Row | TableProblem:
+    try:
+        row = json.loads(line.decode("utf-8"), parse_constant=lambda _: None)
+        if b"\\ud" in line.lower():
+            json.dumps(row, ensure_ascii=False).encode("utf-8")  # half a surrogate pair
+    except UnicodeError:
+        return TableProblem("not UTF-8; save the file as UTF-8")
+    except (ValueError, RecursionError) as exc:
+        return TableProblem(f"not JSON ({exc}); each line must hold one object")
+    if not isinstance(row, dict):
+        return TableProblem(f"a JSON {type(row).__name__} where an object {{...}} is needed")
+    return row
+
+
+def _read_parquet(path: Path) -> Iterator[Row | TableProblem]:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as exc:
+        raise TableError(f"{_shown(path)}: needs pyarrow; pip install pyarrow") from exc
+    try:
+        with pq.ParquetFile(path) as file:
+            _require_content(path, list(file.schema_arrow.names))
+            for batch in file.iter_batches(batch_size=_BATCH_ROWS):
+                yield from _batch_rows(batch)
+    except (pa.ArrowException, ValueError) as exc:
+        raise TableError(
+            f"{_shown(path)}: not a whole parquet file ({str(exc).splitlines()[0]}); copy it again"
+        ) from exc
+
+
+def _batch_rows(batch: Any) -> Iterator[Row | TableProblem]:
+    for start in range(batch.num_rows):
+        try:
+            yield batch.slice(start, 1).to_pylist()[0]
+        except UnicodeDecodeError:
+            yield TableProblem("holds text that is not UTF-8; write the file again")
+
+
+def _table_stamp(path: Path) -> FileStamp:
+    try:
+        status = path.stat()
+    except (OSError, ValueError) as exc:
+        raise TableError(f"{_shown(path)}: cannot be read ({exc}); check the path") from exc
+    return FileStamp(status.st_size, status.st_mtime_ns)
+
+
+def _shown(path: Path) -> str:
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(path))
