@@ -94,6 +94,7 @@ class IndexReport:
     added: int = 0
     changed: int = 0
     moved: int = 0
+    returned: int = 0  # missing before, back as they were
     missing: int = 0
     unchanged: int = 0
     failures: tuple[Failure, ...] = ()

@@ -1,0 +1,42 @@
+"""mmsearch: describe a picture and find it, show a picture and find the words.
+
+import mmsearch
+
+with mmsearch.open("./photos", create=True) as collection:
+    collection.index(["./photos"])
+    for hit in collection.search("red car", k=5):
+        print(hit.rank, hit.score, hit.path)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mmsearch.errors import MmsearchError
+from mmsearch.types import Failure, Hit, IndexReport, Progress, Query, Term
+
+if TYPE_CHECKING:
+    from mmsearch.collection import Collection, open
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Collection",
+    "Failure",
+    "Hit",
+    "IndexReport",
+    "MmsearchError",
+    "Progress",
+    "Query",
+    "Term",
+    "open",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # The collection brings SQLAlchemy and FAISS: only who opens one pays for them.
+    if name in ("Collection", "open"):
+        from mmsearch import collection
+
+        return getattr(collection, name)
+    raise AttributeError(f"module 'mmsearch' has no attribute {name!r}")
