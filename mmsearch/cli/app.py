@@ -1,0 +1,104 @@
+"""The program `mmsearch`: its commands, its exit codes and what it does when it is cut short.
+
+This module and its commands import nothing heavy at the top: `mmsearch --help` has to come at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from mmsearch.cli import index, manage, query
+from mmsearch.errors import MmsearchError, exit_code
+
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, what shells report
+EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE
+
+
+class Program(TyperGroup):
+    """Turns what a command raises into one line on stderr and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
+        except MmsearchError as error:
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(exit_code(error)) from error
+        except BrokenPipeError as error:
+            # The reader has gone (`| head -1`). Python flushes stdout again at exit: to nowhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(EXIT_BROKEN_PIPE) from error
+        except KeyboardInterrupt as error:
+            kept = ""
+            if ctx.invoked_subcommand == "index":
+                kept = ": what was committed is kept; run the same command again to go on"
+            typer.echo(f"interrupted{kept}", err=True)
+            raise typer.Exit(EXIT_INTERRUPTED) from error
+
+
+app = typer.Typer(
+    name="mmsearch",
+    cls=Program,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # rich's help costs 80 ms of import (2026-11)
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"mmsearch {version('mmsearch')}")
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    ctx: typer.Context,
+    collection: Annotated[
+        Path | None,
+        typer.Option(
+            "--collection",
+            metavar="DIR",
+            envvar="MMSEARCH_COLLECTION",
+            help="The collection's directory; otherwise .mmsearch, here or in a folder above.",
+        ),
+    ] = None,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_print_version, help="Print it and exit."
+        ),
+    ] = False,
+) -> None:
+    """Find pictures and texts by words, by a picture, or by something already found.
+
+    \b
+    Example:
+      mmsearch index ~/Pictures
+      mmsearch query "red car"
+    """
+    ctx.obj = collection
+
+
+app.command("index")(index.index)
+app.command("query")(query.query)
+app.command("status")(manage.status)
+app.command("remove")(manage.remove)
+app.command("check")(manage.check)
+app.command("models")(manage.models)
+
+
+def main() -> None:
+    """Run the program on `sys.argv`; never returns."""
+    app()

@@ -1,0 +1,130 @@
+"""`mmsearch status`, `remove`, `check` and `models`: look after a collection."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mmsearch.cli import render
+from mmsearch.cli.options import CollectionOption, JsonOption, open_collection
+from mmsearch.errors import ItemNotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mmsearch.collection import Collection, Status
+
+
+def status(
+    ctx: typer.Context, as_json: JsonOption = False, collection: CollectionOption = None
+) -> None:
+    """Say what a collection holds, how it is encoded and what it takes on disk.
+
+    \b
+    Example:
+      mmsearch status
+      mmsearch status --json | jq .items
+    """
+    with open_collection(ctx, collection) as opened:
+        found = opened.status()
+    typer.echo(render.to_json(asdict(found)) if as_json else _status_lines(found))
+
+
+def _status_lines(found: Status) -> str:
+    counts = f"{found.items} ({found.images} with a picture, {found.texts} with a text)"
+    encoder = (
+        "none yet"
+        if found.model is None
+        else f"{found.model}, {found.dim} dimensions, {found.fingerprint}"
+    )
+    total = found.catalog_bytes + found.vectors_bytes + found.index_bytes
+    sizes = (
+        f"{render.size(total)}: catalog {render.size(found.catalog_bytes)}, "
+        f"vectors {render.size(found.vectors_bytes)}, index {render.size(found.index_bytes)}"
+    )
+    return render.fields(
+        [
+            ("collection", str(found.path)),
+            ("items", counts),
+            ("missing", str(found.missing)),
+            ("failed", str(found.failures)),
+            ("encoder", encoder),
+            ("index", str(found.index_kind)),
+            ("on disk", sizes),
+            ("last run", _last_run(found.last_run)),
+        ]
+    )
+
+
+def _last_run(run: Mapping[str, Any] | None) -> str:
+    if not run:
+        return "never"
+    return ", ".join(f"{name} {value}" for name, value in run.items() if value is not None)
+
+
+def remove(
+    ctx: typer.Context,
+    keys: Annotated[
+        list[str],
+        typer.Argument(metavar="KEY...", help="Keys or paths, as `mmsearch query` prints."),
+    ],
+    collection: CollectionOption = None,
+) -> None:
+    """Take items out of the collection; their files stay as they are.
+
+    \b
+    Example:
+      mmsearch remove photos/blurred.jpg
+    """
+    with open_collection(ctx, collection) as opened:
+        count = _remove(opened, keys)
+    typer.echo(f"removed {count} {'item' if count == 1 else 'items'}")
+
+
+def _remove(collection: Collection, keys: list[str]) -> int:
+    """Remove all of `keys`, or nothing; keys unknown as they stand are tried as paths from here."""
+    try:
+        return collection.remove(keys)
+    except ItemNotFoundError:
+        absolute = [os.path.abspath(key) for key in keys]
+        if absolute == keys:
+            raise
+        try:
+            return collection.remove(absolute)
+        except ItemNotFoundError:
+            pass
+        raise
+
+
+def check(
+    ctx: typer.Context,
+    repair: Annotated[bool, typer.Option("--repair", help="Mend what can be mended.")] = False,
+    as_json: JsonOption = False,
+    collection: CollectionOption = None,
+) -> None:
+    """Check that catalog, vectors and index agree; exit code 1 if they do not.
+
+    \b
+    Example:
+      mmsearch check
+      mmsearch check --repair
+    """
+    with open_collection(ctx, collection) as opened:
+        report = opened.check(repair=repair)
+    left = [problem for problem in report.problems if problem not in report.repaired]
+    if as_json:
+        typer.echo(render.to_json(asdict(report)))
+    else:
+        for problem in report.problems:
+            typer.echo(f"problem: {render.visible(problem)}")
+        for mended in report.repaired:
+            typer.echo(f"repaired: {render.visible(mended)}")
+        if not report.problems:
+            typer.echo("no problems found")
+        elif left and not repair:
+            typer.echo("run `mmsearch check --repair` to mend what can be mended", err=True)
+    if report.problems and (not repair or len(report.repaired) < len(report.problems)):
+        raise typer.Exit(1)

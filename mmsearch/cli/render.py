@@ -1,0 +1,139 @@
+"""Answers and reports as text for people, and as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import unicodedata
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from mmsearch.types import Hit, IndexReport
+
+SURROGATES = re.compile("[\ud800-\udfff]")
+SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+FAILURES_SHOWN = 20
+NOT_PRINTABLE = {
+    "Cc",
+    "Cf",
+    "Cs",
+    "Co",
+    "Cn",
+    "Zl",
+    "Zp",
+}  # Unicode categories that a terminal may act on
+
+
+def visible(text: str) -> str:
+    """`text` on one line, without anything that a terminal would obey; odd bytes as \\xNN."""
+    return text if text.isascii() and text.isprintable() else "".join(map(_visible_character, text))
+
+
+def _visible_character(character: str) -> str:
+    code = ord(character)
+    if character in SHORT:
+        return SHORT[character]
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is no UTF-8, as os.fsdecode carries it
+        return f"\\x{code - 0xDC00:02x}"
+    if unicodedata.category(character) in NOT_PRINTABLE and character != "\u200d":  # joins emoji
+        return (
+            f"\\x{code:02x}"
+            if code < 0x100
+            else f"\\u{code:04x}"
+            if code < 0x10000
+            else f"\\U{code:08x}"
+        )
+    return character
+
+
+def to_json(value: Mapping[str, Any]) -> str:
+    """One line of JSON; bytes of a name that are no UTF-8 stand as lone surrogates (\\udcNN)."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return SURROGATES.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def hit_json(hit: Hit) -> str:
+    """`hit` as one line of JSON with the fields of `mmsearch.Hit`."""
+    return to_json(
+        {
+            "rank": hit.rank,
+            "score": round(hit.score, 6),
+            "key": hit.key,
+            "modality": hit.modality,
+            "path": hit.path,
+            "text": hit.text,
+            "group": hit.group,
+            "attributes": dict(hit.attributes),
+        }
+    )
+
+
+def hits_table(hits: Sequence[Hit], *, title: str, width: int | None = None) -> str:
+    """A table of rank, score and what was found, lines cut to `width` columns (None: never)."""
+    lines = [f"rank  score  {title}"]
+    lines += [_cut(f"{hit.rank:>4}  {hit.score:>5.3f}  {label(hit)}", width) for hit in hits]
+    if not hits:
+        lines.append("nothing found")
+    return "\n".join(lines)
+
+
+def label(hit: Hit) -> str:
+    """What names `hit` for a reader: its picture's path or its text, then the other one, if any."""
+    place = visible(_near(hit.path or hit.key))
+    text = visible(" ".join(hit.text.split())) if hit.text else ""
+    parts = (text, place) if hit.modality == "text" else (place, text)
+    return "  |  ".join(part for part in parts if part)
+
+
+def _near(path: str) -> str:
+    """`path` relative to the working directory if it lies inside it."""
+    here = os.getcwd() + os.sep
+    return path.removeprefix(here)
+
+
+def _cut(line: str, width: int | None) -> str:
+    return line if width is None or len(line) <= width else line[: width - 1] + "…"
+
+
+def index_report(report: IndexReport) -> str:
+    """What an `index` run did, on a few lines."""
+    encoded = report.encoded_images + report.encoded_texts
+    lines = [
+        f"added {report.added}, changed {report.changed}, moved {report.moved}, "
+        f"missing {report.missing}, unchanged {report.unchanged}, failed {len(report.failures)}"
+    ]
+    lines += [
+        f"  failed {visible(_near(failure.key))}: {visible(failure.reason)}"
+        for failure in report.failures[:FAILURES_SHOWN]
+    ]
+    if len(report.failures) > FAILURES_SHOWN:
+        lines.append(f"  … and {len(report.failures) - FAILURES_SHOWN} more: --json lists all")
+    speed = (
+        f"encoded {report.encoded_images} images and {report.encoded_texts} texts "
+        f"in {report.seconds:.1f} s"
+    )
+    if report.encoded_images:
+        speed += f", {report.images_per_second:.1f} images/s"
+    if encoded and report.bottleneck != "none":
+        speed += f"; the bottleneck was: {report.bottleneck}"
+    return "\n".join([*lines, speed])
+
+
+def fields(pairs: Iterable[tuple[str, str]]) -> str:
+    """Names and values in two aligned columns."""
+    rows = [(name, visible(value)) for name, value in pairs]
+    width = max((len(name) for name, _ in rows), default=0)
+    return "\n".join(f"{name:<{width}}  {value}".rstrip() for name, value in rows)
+
+
+def size(size_bytes: int) -> str:
+    """Bytes for people: 512 B, 1.5 kB, 20.0 MB."""
+    amount = float(size_bytes)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"
