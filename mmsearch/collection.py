@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from filelock import FileLock, Timeout
 
@@ -85,11 +85,14 @@ def find_collection(start: Path) -> Path | None:
     return None
 
 
-def open(path: str | Path | None = None, *, create: bool = False) -> Collection:
+def open(
+    path: str | Path | None = None, *, create: bool = False, encoder: Encoder | None = None
+) -> Collection:
     """The collection at `path`, or the one found upwards from the working directory.
 
     `path` is the collection's own directory, or the folder that holds its `.mmsearch`.
-    With `create` an absent one is made. Raises NoCollectionError, SchemaError, StorageError.
+    With `create` an absent one is made. `encoder` takes the place of the models that are loaded
+    by name: any object that keeps the Encoder protocol. Raises NoCollectionError, SchemaError, StorageError.
     """
     if path is None:
         found = find_collection(Path.cwd())
@@ -98,7 +101,7 @@ def open(path: str | Path | None = None, *, create: bool = False) -> Collection:
                 f"no collection in {Path.cwd()} or above it: make one with `mmsearch index PATH`, "
                 "or name one with --collection"
             )
-        return Collection(found or Path.cwd() / DIRECTORY, create=create)
+        return Collection(found or Path.cwd() / DIRECTORY, create=create, encoder=encoder)
     path = Path(path).absolute()
     if not (path / CATALOG).is_file():
         inside = path / DIRECTORY
@@ -108,7 +111,7 @@ def open(path: str | Path | None = None, *, create: bool = False) -> Collection:
             raise NoCollectionError(
                 f"{path} is no collection: make it with `mmsearch index PATH --collection {path}`"
             )
-    return Collection(path, create=create)
+    return Collection(path, create=create, encoder=encoder)
 
 
 class Collection:
@@ -117,7 +120,7 @@ class Collection:
     Reading never waits for a writer; there is one writer at a time.
     """
 
-    def __init__(self, path: Path, *, create: bool = False) -> None:
+    def __init__(self, path: Path, *, create: bool = False, encoder: Encoder | None = None) -> None:
         self.path = path
         self.base = path.parent
         if create:
@@ -130,9 +133,9 @@ class Collection:
                 ) from error
         self._catalog = Catalog(path / CATALOG, create=create)
         self._searcher: Searcher | None = None
-        self._encoder: OpenClipEncoder | None = None
+        self._given = encoder
+        self._encoder: Encoder | None = encoder
         self._text_encoder: TextEncoder | None = None
-        self._note: Callable[[str], None] = lambda _message: None
 
     def __enter__(self) -> Self:
         return self
@@ -343,19 +346,21 @@ class Collection:
         device: str | None,
         batch_size: int | None,
         on_note: Callable[[str], None] | None = None,
-    ) -> OpenClipEncoder:
+    ) -> Encoder:
         """The full encoder; the first one to be loaded becomes the collection's own."""
-        if self._encoder is None or self._encoder.name != name:
+        if self._given is None and (self._encoder is None or self._encoder.name != name):
             from mmsearch.encoders.open_clip_encoder import load_encoder
 
             self._encoder = load_encoder(
                 name, device=device, batch_size=batch_size, on_note=on_note
             )
         encoder = self._encoder
+        assert encoder is not None
         stored = self._catalog.encoder()
         if stored is None:
-            self._catalog.set_encoder(EncoderInfo(name, encoder.fingerprint, encoder.dim))
-            self._export_text_tower(encoder)
+            self._catalog.set_encoder(EncoderInfo(encoder.name, encoder.fingerprint, encoder.dim))
+            if self._given is None:
+                self._export_text_tower(cast("OpenClipEncoder", encoder))
         elif stored.fingerprint != encoder.fingerprint:
             raise EncoderMismatchError(
                 f"{self.path} holds vectors of {stored.name} ({stored.fingerprint}), but {name} "
@@ -365,7 +370,7 @@ class Collection:
         return encoder
 
     @staticmethod
-    def _export_text_tower(encoder: Encoder) -> None:
+    def _export_text_tower(encoder: OpenClipEncoder) -> None:
         from mmsearch.encoders.text_tower import export_text_tower, open_text_tower
 
         if open_text_tower(encoder.fingerprint, encoder.name) is None:
@@ -374,13 +379,15 @@ class Collection:
     def _text_tower(self) -> TextEncoder:
         """The text tower without torch where there is one, else the full encoder."""
         if self._text_encoder is None:
+            self._text_encoder = self._given
+        if self._text_encoder is None:
             from mmsearch.encoders.text_tower import open_text_tower
 
             info = self._info()
             self._text_encoder = open_text_tower(info.fingerprint, info.name) or self._full()
         return self._text_encoder
 
-    def _full(self) -> OpenClipEncoder:
+    def _full(self) -> Encoder:
         return self._load(self._info().name, None, None)
 
     def _search(self) -> Searcher:

@@ -18,7 +18,7 @@ import stat
 import unicodedata
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +68,7 @@ def read_table(path: Path) -> Iterator[tuple[int, Row | TableProblem]]:
     if reader is None:
         raise TableError(f"{_shown(path)}: not a table; name a .csv, .jsonl or .parquet file")
     try:
-        for number, row in enumerate(reader(path), start=1):
-            yield number, row
+        yield from enumerate(reader(path), start=1)
     except OSError as exc:
         detail = exc.strerror or str(exc)
         raise TableError(
@@ -97,6 +96,7 @@ def rows_to_sources(
             continue
         source = _source(row, number, path, row_key, stamp, typed, claimed)
         if isinstance(source, Source):
+            source = replace(source, origin=base_key)
             first = taken.setdefault(source.key, number)
             if first != number:
                 reason = f"the key {source.key!r} was already used by row {first}"
@@ -158,20 +158,20 @@ def _source(
     if image is not None:
         if not isinstance(image, str):
             kind = type(image).__name__
-            return Failure(key, f"row {number}: its picture must be a file's path, not a {kind}")
+            return Failure(row_key, f"row {number}: its picture must be a file's path, not a {kind}")
         picture = Path(os.path.abspath(table.parent / image.strip()))
         if claimed is not None:
             claimed.add(str(picture))
         try:
             status = picture.stat()
         except (OSError, ValueError) as exc:
-            return Failure(key, f"row {number}: {_no_picture(image.strip(), table, exc)}")
+            return Failure(row_key, f"row {number}: {_no_picture(image.strip(), table, exc)}")
         if not stat.S_ISREG(status.st_mode):
             reason = f"{image.strip()!r} is not a file; name the picture itself"
-            return Failure(key, f"row {number}: {reason}")
+            return Failure(row_key, f"row {number}: {reason}")
         stamp = FileStamp(status.st_size, status.st_mtime_ns)
     if picture is None and text is None:
-        return Failure(key, f"row {number}: neither text nor picture; fill in one or delete it")
+        return Failure(row_key, f"row {number}: neither text nor picture; fill in one or delete it")
     attributes = {n: _typed(v) if typed else _plain(v) for n, v in rest.items()}
     return Source(key, picture, text, stamp, group, attributes)
 
@@ -180,9 +180,7 @@ def _no_picture(image: str, table: Path, exc: Exception) -> str:
     if image.lower().startswith(("http://", "https://")):
         return f"{image!r} is a web address; download the picture and name the file"
     if isinstance(exc, FileNotFoundError):
-        return (
-            f"no picture {image!r} in the table's folder {_shown(table.parent)}; correct the path"
-        )
+        return f"no picture {image!r} below {_shown(table.parent)}; correct the path"
     detail = exc.strerror if isinstance(exc, OSError) else exc
     return f"the picture {image!r} cannot be read ({detail}); correct the path or its permissions"
 

@@ -1,0 +1,285 @@
+"""What a second, third and fourth `index` run does to a collection."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import mmsearch
+from mmsearch.errors import (
+    EncoderMismatchError,
+    LockedError,
+    RootError,
+    StorageError,
+    UsageError,
+)
+from mmsearch.types import Progress
+from tests.support import ColourEncoder, paint, shop
+
+
+@pytest.fixture
+def encoder() -> ColourEncoder:
+    return ColourEncoder()
+
+
+@pytest.fixture
+def collection(tmp_path: Path, encoder: ColourEncoder) -> Iterator[mmsearch.Collection]:
+    with mmsearch.open(tmp_path / ".mmsearch", create=True, encoder=encoder) as opened:
+        yield opened
+
+
+def keys(collection: mmsearch.Collection, query: str = "red", k: int = 20) -> set[str]:
+    return {hit.key for hit in collection.search(query, k=k)}
+
+
+def test_first_run_adds_everything_and_the_best_picture_comes_first(
+    tmp_path: Path, collection: mmsearch.Collection
+) -> None:
+    report = collection.index([shop(tmp_path / "photos")])
+    assert (report.added, report.encoded_images, report.encoded_texts) == (7, 6, 3)
+    assert collection.search("red", k=1)[0].key == "photos/red.png"
+    assert collection.search("red square", to="text", k=1)[0].text == "a red square"
+    assert collection.search(tmp_path / "photos/blue.png", to="text", k=1)[0].text == (
+        "a blue square"
+    )
+
+
+def test_unchanged_second_run_neither_decodes_nor_encodes(
+    tmp_path: Path, collection: mmsearch.Collection, encoder: ColourEncoder
+) -> None:
+    collection.index([shop(tmp_path / "photos")])
+    before = encoder.encoded_images, encoder.encoded_texts
+    report = collection.index([tmp_path / "photos"])
+    assert (report.unchanged, report.added, report.decoded) == (7, 0, 0)
+    assert (encoder.encoded_images, encoder.encoded_texts) == before
+
+
+def test_changed_picture_is_encoded_again_and_found_by_its_new_content(
+    tmp_path: Path, collection: mmsearch.Collection
+) -> None:
+    folder = shop(tmp_path / "photos")
+    collection.index([folder])
+    paint(folder / "black.png", (225, 20, 25))
+    report = collection.index([folder])
+    assert (report.changed, report.encoded_images) == (1, 1)
+    top = {hit.key for hit in collection.search("red", k=2)}
+    assert top == {"photos/red.png", "photos/black.png"}
+
+
+def test_touched_picture_is_not_encoded_again(
+    tmp_path: Path, collection: mmsearch.Collection
+) -> None:
+    folder = shop(tmp_path / "photos")
+    collection.index([folder])
+    os.utime(folder / "red.png", ns=(1, 1))
+    report = collection.index([folder])
+    assert (report.changed, report.decoded, report.encoded_images) == (0, 0, 0)
+
+
+def test_moved_and_renamed_pictures_keep_their_vector(
+    tmp_path: Path, collection: mmsearch.Collection
+) -> None:
+    folder = shop(tmp_path / "photos")
+    collection.index([folder])
+    (folder / "old").mkdir()
+    (folder / "green.png").rename(folder / "old" / "verde.png")
+    report = collection.index([folder])
+    assert (report.moved, report.missing, report.decoded) == (1, 0, 0)
+    assert collection.search("green", k=1)[0].key == "photos/old/verde.png"
+
+
+def test_duplicate_is_a_second_item_with_the_same_vector(
+    tmp_path: Path, collection: mmsearch.Collection
+) -> None:
+    folder = shop(tmp_path / "photos")
+    collection.index([folder])
+    shutil.copy(folder / "green.png", folder / "green copy.png")
+    report = collection.index([folder])
+    assert (report.added, report.encoded_images) == (1, 0)
+    scores = {hit.score for hit in collection.search("green", k=2)}
+    assert len(scores) == 1
+
+
+def test_deleted_picture_is_no_longer_found(
+    tmp_path: Path, collection: mmsearch.Collection
+) -> None:
+    folder = shop(tmp_path / "photos")
+    collection.index([folder])
+    (folder / "red.png").unlink()
+    report = collection.index([folder])
+    assert report.missing == 1
+    assert "photos/red.png" not in keys(collection)
+    # Its text is now a text of its own.
+    assert collection.search("red square", to="text", k=1)[0].key == "photos/red.txt"
+
+
+def test_deleted_duplicates_are_all_missed(tmp_path: Path, collection: mmsearch.Collection) -> None:
+    folder = shop(tmp_path / "photos")
+    shutil.copy(folder / "green.png", folder / "green copy.png")
+    collection.index([folder])
+    (folder / "green.png").unlink()
+    (folder / "green copy.png").unlink()
+    assert collection.index([folder]).missing == 2
+
+
+def test_unplugged_drive_is_an_error_and_its_return_costs_nothing(
+    tmp_path: Path, collection: mmsearch.Collection, encoder: ColourEncoder
+) -> None:
+    drive = shop(tmp_path / "drive")
+    collection.index([drive])
+    drive.rename(tmp_path / "unplugged")
+    drive.mkdir()
+    with pytest.raises(RootError, match=r"7 items came from it.*--allow-empty"):
+        collection.index([drive])
+    assert len(keys(collection)) == 6
+    assert collection.index([drive], allow_empty=True).missing == 7
+    assert keys(collection) == set()
+    drive.rmdir()
+    (tmp_path / "unplugged").rename(drive)
+    encoded = encoder.encoded_images
+    report = collection.index([drive])
+    assert (report.returned, report.decoded, encoder.encoded_images) == (7, 0, encoded)
+    assert len(keys(collection)) == 6
+
+
+def test_other_folders_are_left_alone(tmp_path: Path, collection: mmsearch.Collection) -> None:
+    collection.index([shop(tmp_path / "a"), shop(tmp_path / "b")])
+    (tmp_path / "b" / "red.png").unlink()
+    report = collection.index([tmp_path / "a"])
+    assert report.missing == 0
+
+
+def test_bad_file_is_a_line_in_the_report_and_is_not_retried_until_it_changes(
+    tmp_path: Path, collection: mmsearch.Collection
+) -> None:
+    folder = shop(tmp_path / "photos")
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff not a picture")
+    first = collection.index([folder])
+    assert [failure.key for failure in first.failures] == ["photos/broken.jpg"]
+    assert first.added == 7
+    second = collection.index([folder])
+    assert second.failures == first.failures
+    paint(folder / "tmp.jpg", "red").rename(folder / "broken.jpg")
+    third = collection.index([folder])
+    assert (third.failures, third.added) == ((), 1)
+    assert collection.status().failures == 0
+
+
+def test_failure_is_forgotten_with_its_file(
+    tmp_path: Path, collection: mmsearch.Collection
+) -> None:
+    folder = shop(tmp_path / "photos")
+    (folder / "broken.jpg").write_bytes(b"")
+    collection.index([folder])
+    (folder / "broken.jpg").unlink()
+    assert collection.index([folder]).failures == ()
+    assert collection.status().failures == 0
+
+
+def test_table_rows_keep_their_attributes_and_change_without_encoding(
+    tmp_path: Path, collection: mmsearch.Collection
+) -> None:
+    folder = shop(tmp_path / "photos")
+    table = tmp_path / "products.csv"
+    table.write_text("key,title,price,image\nsku1,red thing,5,photos/red.png\n")
+    collection.index([table])
+    hit = collection.search("red", k=1)[0]
+    assert (hit.key, hit.path, hit.attributes["price"]) == ("sku1", "photos/red.png", 5)
+    table.write_text("key,title,price,image\nsku1,red thing,4,photos/red.png\n")
+    report = collection.index([table])
+    assert (report.changed, report.encoded_images, report.encoded_texts) == (1, 0, 0)
+    assert collection.search("red", k=1)[0].attributes["price"] == 4
+    table.write_text("key,title,price,image\nsku2,blue thing,4,photos/blue.png\n")
+    report = collection.index([table])
+    assert (report.added, report.missing) == (1, 1)
+    assert folder.is_dir()
+
+
+def test_removed_item_is_gone_and_returns_when_indexed_again(
+    tmp_path: Path, collection: mmsearch.Collection
+) -> None:
+    folder = shop(tmp_path / "photos")
+    collection.index([folder])
+    assert collection.remove(["photos/red.png"]) == 1
+    assert "photos/red.png" not in keys(collection)
+    report = collection.index([folder])
+    assert (report.added, report.encoded_images) == (1, 0)
+    assert "photos/red.png" in keys(collection)
+
+
+def test_vectors_of_two_encoders_never_meet(tmp_path: Path) -> None:
+    folder = shop(tmp_path / "photos")
+    with mmsearch.open(tmp_path / "c", create=True, encoder=ColourEncoder()) as collection:
+        collection.index([folder])
+    paint(folder / "new.png", "red")
+    other = ColourEncoder("another")
+    with (
+        mmsearch.open(tmp_path / "c", encoder=other) as collection,
+        pytest.raises(EncoderMismatchError, match="another collection"),
+    ):
+        collection.index([folder])
+
+
+def test_second_writer_is_told_at_once(tmp_path: Path, collection: mmsearch.Collection) -> None:
+    folder = shop(tmp_path / "photos")
+    second = mmsearch.open(collection.path, encoder=ColourEncoder())
+
+    def on_progress(progress: Progress) -> None:
+        if progress.step == "committed":
+            with pytest.raises(LockedError, match="another process is writing"):
+                second.index([folder])
+
+    collection.index([folder], on_progress=on_progress)
+    second.close()
+
+
+def test_interruption_keeps_what_was_committed(
+    tmp_path: Path, collection: mmsearch.Collection
+) -> None:
+    folder = shop(tmp_path / "photos")
+
+    def interrupt(progress: Progress) -> None:
+        if progress.step == "committed":
+            raise KeyboardInterrupt
+
+    report = collection.index([folder], on_progress=interrupt)
+    assert report.interrupted
+    assert 0 < len(keys(collection)) < 6
+    assert collection.index([folder]).added == 7 - report.added
+
+
+def test_nothing_to_index_is_an_error(collection: mmsearch.Collection) -> None:
+    with pytest.raises(UsageError, match="name at least one folder"):
+        collection.index([])
+
+
+def test_missing_folder_is_an_error(tmp_path: Path, collection: mmsearch.Collection) -> None:
+    with pytest.raises(RootError, match="nowhere"):
+        collection.index([tmp_path / "nowhere"])
+
+
+def test_empty_folder_adds_nothing(tmp_path: Path, collection: mmsearch.Collection) -> None:
+    (tmp_path / "empty").mkdir()
+    assert collection.index([tmp_path / "empty"]).added == 0
+    assert collection.search("red") == []
+
+
+def test_full_disk_keeps_what_was_committed(
+    tmp_path: Path, collection: mmsearch.Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shop(tmp_path / "photos")
+    collection.index([folder / "red.png"])
+
+    def no_space(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("mmsearch.catalog.vectors.os.fsync", no_space)
+    with pytest.raises(StorageError, match=r"No space left.*committed before is safe"):
+        collection.index([folder])
+    monkeypatch.undo()
+    assert collection.search("red", k=1)[0].key == "photos/red.png"
+    assert collection.index([folder]).added == 6
