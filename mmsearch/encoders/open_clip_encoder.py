@@ -1,0 +1,224 @@
+"""The torch encoder: any open_clip model on a CPU, a CUDA device or Apple's MPS."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from mmsearch.encoders import model_source
+from mmsearch.encoders.preprocess import Preprocess
+from mmsearch.errors import ModelError
+
+if TYPE_CHECKING:
+    import torch
+    from PIL import Image
+
+    from mmsearch.types import Pixels, Vectors
+
+Part = TypeVar("Part")
+
+# Enough to saturate the device with a ViT-B/32 without filling its memory.
+_BATCH_SIZES = {"cuda": 256, "mps": 64}
+_CPU_BATCH_SIZE = 32
+
+
+class OpenClipEncoder:
+    """An `Encoder` around one open_clip model; use `load_encoder` to get one."""
+
+    def __init__(
+        self,
+        name: str,
+        loaded: model_source.Loaded,
+        device: torch.device,
+        batch_size: int,
+        on_note: Callable[[str], None],
+    ) -> None:
+        import torch
+
+        self.name = name
+        self.dim = loaded.dim
+        self.fingerprint = loaded.fingerprint
+        self.batch_size = batch_size
+        self.device = device
+        self.model = loaded.model.eval().to(device)
+        self.tokenizer = loaded.tokenizer
+        self._on_note = on_note
+        self._preprocess = Preprocess.from_cfg(loaded.preprocess_cfg)
+        self.image_size = max(self._preprocess.size)
+        # (1, 3, 1, 1) on the device; pixels are divided by 255 first, as ToTensor does.
+        self._mean = torch.tensor(self._preprocess.mean, device=device).view(1, 3, 1, 1)
+        self._std = torch.tensor(self._preprocess.std, device=device).view(1, 3, 1, 1)
+
+    def preprocess(self, image: Image.Image) -> npt.NDArray[np.uint8]:
+        """(image_size, image_size, 3) uint8 RGB. Pure Pillow: safe in any thread."""
+        return self._preprocess(image)
+
+    def encode_images(self, pixels: Pixels) -> Vectors:
+        """(n, h, w, 3) uint8 -> (n, d) float32 unit rows.
+
+        Raises ModelError if not even a single picture fits into the device's memory.
+        """
+        return self._encode(len(pixels), lambda part: self._image_features(pixels[part]))
+
+    def encode_texts(self, texts: Sequence[str]) -> Vectors:
+        """(n, d) float32 unit rows, in the order of `texts`."""
+        if not texts:
+            return np.zeros((0, self.dim), dtype=np.float32)
+        tokens: torch.Tensor = self.tokenizer(list(texts))  # (n, context)
+        pad = self._pad_id()
+        if pad is None:
+            return self._encode(len(texts), lambda part: self._text_features(tokens[part]))
+        # Masked padding changes nothing, so similar lengths share a batch and lose their padding.
+        lengths = (tokens != pad).sum(dim=1)
+        order = lengths.argsort(descending=True, stable=True)
+
+        def features(part: slice) -> torch.Tensor:
+            rows = order[part]
+            return self._text_features(tokens[rows, : int(lengths[rows].max())])
+
+        out = np.empty((len(texts), self.dim), dtype=np.float32)
+        out[order.numpy()] = self._encode(len(texts), features)
+        return out
+
+    def _encode(self, total: int, features: Callable[[slice], torch.Tensor]) -> Vectors:
+        import torch
+
+        if total == 0:
+            return np.zeros((0, self.dim), dtype=np.float32)
+        with torch.inference_mode(), self._autocast():
+            # Parts stay on the device until the end, so that the host never waits between batches.
+            parts = self._in_batches(total, features)
+            out: Vectors = torch.cat(parts).cpu().numpy()
+        return out
+
+    def _in_batches(self, total: int, features: Callable[[slice], Part]) -> list[Part]:
+        size, note = self.batch_size, self._on_note
+        parts, self.batch_size = run_in_batches(total, size, features, self._free_memory, note)
+        return parts
+
+    def _image_features(self, pixels: Pixels) -> torch.Tensor:
+        import torch
+
+        batch = self._to_device(torch.from_numpy(np.ascontiguousarray(pixels)))
+        batch = batch.permute(0, 3, 1, 2).float().div_(255)  # (b, h, w, 3) -> (b, 3, h, w)
+        return self._unit(self.model.encode_image((batch - self._mean) / self._std))
+
+    def _text_features(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self._unit(self.model.encode_text(self._to_device(tokens)))
+
+    def _to_device(self, tensor: torch.Tensor) -> torch.Tensor:
+        if self.device.type == "cuda":
+            return tensor.pin_memory().to(self.device, non_blocking=True)
+        return tensor.to(self.device)
+
+    @staticmethod
+    def _unit(features: Any) -> torch.Tensor:
+        import torch.nn.functional as functional
+
+        return functional.normalize(features.float(), dim=-1)  # (b, d)
+
+    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
+        import torch
+
+        if self.device.type != "cuda":
+            return contextlib.nullcontext()
+        return torch.autocast("cuda", dtype=torch.bfloat16)
+
+    def _free_memory(self) -> None:
+        import torch
+
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _pad_id(self) -> int | None:
+        """The padding id where the text tower masks it and may get shorter rows, else None."""
+        text = getattr(self.model, "text", None)
+        if type(text).__name__ != "HFTextEncoder":
+            return None
+        if type(text.pooler).__name__ != "MeanPooler":
+            return None
+        return int(text.config.pad_token_id)
+
+
+def load_encoder(
+    name: str,
+    device: str | None = None,
+    batch_size: int | None = None,
+    on_note: Callable[[str], None] | None = None,
+) -> OpenClipEncoder:
+    """The encoder called `name`; see `mmsearch.encoders.model_source` for the names.
+
+    `device` None takes CUDA, then MPS, then the CPU. `batch_size` None takes a default for the
+    device; it halves itself when memory runs out. `on_note` gets one line for each thing that the
+    user may want to know (a download, a halved batch).
+
+    Raises ModelError (unknown name, unusable weights, unknown or absent device) or
+    HubUnreachableError.
+    """
+    if batch_size is not None and batch_size < 1:
+        raise ModelError(f"batch size {batch_size}: must be at least 1")
+    model_source.parse_name(name)  # a name that can mean nothing should not cost torch's import
+    chosen = choose_device(device)
+    note = on_note or (lambda _: None)
+    loaded = model_source.load(name, note)
+    size = batch_size or _BATCH_SIZES.get(chosen.type, _CPU_BATCH_SIZE)
+    return OpenClipEncoder(name, loaded, chosen, size, note)
+
+
+def choose_device(name: str | None) -> torch.device:
+    """The named torch device, or the fastest kind there is. Raises ModelError if it cannot run."""
+    import torch
+
+    if name is None:
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).sum().item()
+    except Exception as exc:  # RuntimeError, AssertionError or NotImplementedError, by backend
+        reason = (str(exc).splitlines() or [type(exc).__name__])[0]
+        raise ModelError(
+            f"device {name!r} cannot be used here ({reason[:200]}); use cpu, or leave it out"
+        ) from exc
+    return device
+
+
+def run_in_batches(
+    total: int,
+    batch_size: int,
+    forward: Callable[[slice], Part],
+    free_memory: Callable[[], None],
+    on_note: Callable[[str], None],
+) -> tuple[list[Part], int]:
+    """`forward` of consecutive slices that cover range(total), and the batch size at the end.
+
+    When the device's memory runs out the batch size is halved, and the same items are tried again.
+    Raises ModelError when a batch of one does not fit.
+    """
+    import torch
+
+    parts: list[Part] = []
+    start = 0
+    while start < total:
+        part = slice(start, min(start + batch_size, total))
+        try:
+            parts.append(forward(part))
+        except torch.OutOfMemoryError as exc:
+            if part.stop - part.start == 1:
+                raise ModelError(
+                    "the device has not enough memory for even one item: "
+                    "use a smaller model or another device"
+                ) from exc
+        else:
+            start = part.stop
+            continue
+        # Outside the handler, where the traceback no longer holds the failed batch's tensors.
+        batch_size = max(1, (part.stop - part.start) // 2)
+        free_memory()
+        on_note(f"out of device memory: going on with batches of {batch_size}")
+    return parts, batch_size
