@@ -31,7 +31,8 @@ DIGEST_BYTES = 16
 # Pillow can open these, but they are documents, data, films or brushes rather than pictures;
 # EPS would start Ghostscript.
 _NOT_PICTURES = frozenset(
-    "BUFR EPS FITS FLI FTEX GBR GRIB HDF5 IMT IPTC MCIDAS MPEG PDF SPIDER WMF XVTHUMB".split()
+    {"BUFR", "EPS", "FITS", "FLI", "FTEX", "GBR", "GRIB", "HDF5", "IMT", "IPTC", "MCIDAS"}
+    | {"MPEG", "PDF", "SPIDER", "WMF", "XVTHUMB"}
 )
 _NOT_PICTURE_SUFFIXES = frozenset({".vst"})  # Visio stencils, far more often than Targa
 _HEIF_SUFFIXES = frozenset({".heic", ".heif", ".hif"})
@@ -86,7 +87,7 @@ def decode(source: Path | bytes | BinaryIO, target: int) -> Decoded:
         ) from exc
     except MemoryError as exc:
         raise ImageError(f"{name}: not enough memory to decode it; save a smaller copy") from exc
-    except Exception as exc:  # plugins raise nearly anything on damaged input (struct, zlib, ...)
+    except Exception as exc:  # plugins raise nearly anything on damaged input
         detail = _one_line(str(exc)) or type(exc).__name__
         raise ImageError(
             f"{name}: the picture is damaged or cut off ({detail}); copy or download it again"
@@ -151,7 +152,7 @@ def _decode(data: bytes, name: str, target: int) -> tuple[Image.Image, tuple[int
 def _orientation(image: Image.Image) -> int:
     try:
         value = image.getexif().get(_ORIENTATION_TAG, 1)
-    except Exception:  # a corrupt EXIF block says nothing about the pixels
+    except Exception:  # noqa: BLE001  # a corrupt EXIF block says nothing about the pixels
         return 1
     return value if isinstance(value, int) else 1
 
@@ -163,8 +164,7 @@ def _rgb(image: Image.Image) -> Image.Image:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
         return Image.alpha_composite(white, rgba).convert("RGB")
-    rgb = image.convert("RGB")
-    return _bare(rgb)
+    return _bare(image.convert("RGB"))
 
 
 def _deep_to_rgb(image: Image.Image) -> Image.Image:
@@ -180,7 +180,7 @@ def _deep_to_rgb(image: Image.Image) -> Image.Image:
         low, high = 0.0, 1.0
     elif low >= 0 and high <= 255:
         low, high = 0.0, 255.0
-    values = (values - low) * (255.0 / (high - low)) + 0.5
+    values = (values - low) / (high - low) * 255.0 + 0.5
     return Image.fromarray(values.clip(0, 255).astype(np.uint8)).convert("RGB")
 
 
@@ -318,4 +318,4 @@ def _pillow_limits() -> Iterator[None]:
             if _guests == 0:
                 Image.MAX_IMAGE_PIXELS = _host_limit
                 with suppress(ValueError):
-                    warnings.filters.remove(_host_filter)  # type: ignore[attr-defined,arg-type]  # typeshed: Sequence
+                    warnings.filters.remove(_host_filter)  # type: ignore[attr-defined]  # typeshed: Sequence

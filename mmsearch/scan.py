@@ -6,6 +6,7 @@ row of a table that names it. The walk is deterministic and survives whatever it
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -15,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmsearch.errors import RootError, TableError
-from mmsearch.images import is_image_name
-from mmsearch.tables import clean_text, is_table_name, rows_to_sources
+from mmsearch.images import image_suffixes, is_image_name
+from mmsearch.tables import TABLE_SUFFIXES, clean_text, rows_to_sources
 from mmsearch.types import Failure, FileStamp, Source
 
 MAX_TEXT_BYTES = 1_000_000
@@ -52,7 +53,7 @@ class _Found:
     """Files of the walk in order, each with its status where one stat was due."""
 
     tables: list[str] = field(default_factory=list)
-    pictures: list[tuple[str, FileStamp]] = field(default_factory=list)
+    pictures: list[tuple[str, str, FileStamp]] = field(default_factory=list)  # with its stem
     texts: dict[str, list[tuple[str, FileStamp]]] = field(default_factory=dict)  # by stem
     failures: list[Failure] = field(default_factory=list)
 
@@ -87,7 +88,7 @@ class Scan:
         owners: dict[str, str] = {}
         for table in found.tables:
             yield from self._rows(table, claimed, owners)
-        beside = {os.path.splitext(name)[0] for name, _ in found.pictures}
+        beside = {stem for _, stem, _ in found.pictures}
         words: dict[str, str | None] = {}
         for stem, files in found.texts.items():
             for name, stamp in files:
@@ -100,10 +101,9 @@ class Scan:
                     yield from self._unless_taken(
                         Source(self._key(name), None, text, stamp), owners, name
                     )
-        for name, stamp in found.pictures:
+        for name, stem, stamp in found.pictures:
             if name not in claimed:
-                text = words.get(os.path.splitext(name)[0])
-                source = Source(self._key(name), Path(name), text, stamp)
+                source = Source(self._key(name), Path(name), words.get(stem), stamp)
                 yield from self._unless_taken(source, owners, name)
         self.complete = self._whole
 
@@ -167,12 +167,12 @@ class Scan:
                 self._add_single(str(root), found, files)
         while real or linked:
             folder = real.popleft() if real else linked.popleft()
-            entries = self._entries(folder, folders, found)
-            below = []
-            for entry in entries:
-                if self._is_dir(entry, found):
+            below: list[str] = []
+            for entry in self._entries(folder, folders, found):
+                is_dir = self._is_dir(entry, found)
+                if is_dir:
                     (linked if entry.is_symlink() else below).append(entry.path)
-                else:
+                elif is_dir is not None:
                     self._add(entry.path, entry, found, files)
             real.extendleft(reversed(below))
         return found
@@ -196,14 +196,14 @@ class Scan:
             return []
         return sorted(visible, key=lambda entry: entry.name)
 
-    def _is_dir(self, entry: os.DirEntry[str], found: _Found) -> bool:
+    def _is_dir(self, entry: os.DirEntry[str], found: _Found) -> bool | None:
         try:
             return entry.is_dir()
-        except OSError as exc:  # a link in a circle, or to where we may not look
-            self._whole = False
+        except OSError as exc:
+            self._whole = self._whole and exc.errno == errno.ELOOP  # nothing is behind a circle
             reason = f"the link cannot be followed ({exc.strerror}); correct or delete it"
             found.failures.append(Failure(self._key(entry.path), reason))
-            return False
+            return None
 
     def _add_single(self, name: str, found: _Found, files: set[str]) -> None:
         self._add(name, None, found, files)
@@ -215,9 +215,9 @@ class Scan:
         self, name: str, entry: os.DirEntry[str] | None, found: _Found, files: set[str]
     ) -> None:
         stem, suffix = os.path.splitext(name)
-        picture, table = is_image_name(name), is_table_name(name)
-        text = suffix.lower() == ".txt"
-        if not (picture or table or text) or name in files:
+        suffix = suffix.lower()
+        picture, table = suffix in image_suffixes(), suffix in TABLE_SUFFIXES
+        if not (picture or table or suffix == ".txt") or name in files:
             return
         files.add(name)
         try:
@@ -231,7 +231,7 @@ class Scan:
             return
         stamp = FileStamp(status.st_size, status.st_mtime_ns)
         if picture:
-            found.pictures.append((name, stamp))
+            found.pictures.append((name, stem, stamp))
         elif table:
             found.tables.append(name)
         else:

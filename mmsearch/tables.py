@@ -158,7 +158,9 @@ def _source(
     if image is not None:
         if not isinstance(image, str):
             kind = type(image).__name__
-            return Failure(row_key, f"row {number}: its picture must be a file's path, not a {kind}")
+            return Failure(
+                row_key, f"row {number}: its picture must be a file's path, not a {kind}"
+            )
         picture = Path(os.path.abspath(table.parent / image.strip()))
         if claimed is not None:
             claimed.add(str(picture))
