@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-ANY = ("red", "blue", "green", "yellow", "orange", "purple", "pink", "white", "black", "brown", "turquoise")
+ANY = (
+    "red",
+    "blue",
+    "green",
+    "yellow",
+    "orange",
+    "purple",
+    "pink",
+    "white",
+    "black",
+    "brown",
+    "turquoise",
+)
 
 
 @dataclass(frozen=True)

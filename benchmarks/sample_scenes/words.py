@@ -73,5 +73,9 @@ def paraphrases(scene: Scene, rng: random.Random) -> list[str]:
         f"{other} {rng.choice(places)}",
     ]
     if rng.random() < 0.5:
-        said.append(rng.choice((bare, rng.choice(scene.pieces[0].thing.synonyms), f"{bare} {rng.choice(places)}")))
+        said.append(
+            rng.choice(
+                (bare, rng.choice(scene.pieces[0].thing.synonyms), f"{bare} {rng.choice(places)}")
+            )
+        )
     return list(dict.fromkeys(said))
