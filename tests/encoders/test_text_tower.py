@@ -1,0 +1,107 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mmsearch.encoders.open_clip_encoder import load_encoder
+from mmsearch.encoders.text_tower import export_text_tower, open_text_tower, tower_folder
+from mmsearch.encoders.tower_export import PROBES
+
+from .conftest import TEXT_CFG, save_tiny_model
+
+TEXTS = [*PROBES, "Hello <end_of_text> hidden", "&lt;b&gt; tag &AMP; more", "ﬁne ｆｕｌｌｗｉｄｔｈ"]
+
+
+def least_cosine(a: np.ndarray, b: np.ndarray) -> float:  # type: ignore[type-arg]
+    return float(np.einsum("nd,nd->n", a, b).min())
+
+
+@pytest.mark.parametrize(
+    "model_cfg",
+    [{}, {"quick_gelu": True}, {"custom_text": True}],
+    ids=["gelu", "quick_gelu", "nested"],
+)
+def test_an_exported_clip_tower_answers_like_torch(
+    tmp_path: Path, model_cfg: dict[str, bool]
+) -> None:
+    encoder = load_encoder(str(save_tiny_model(tmp_path / "m", **model_cfg)), "cpu")
+    assert open_text_tower(encoder.fingerprint, encoder.name) is None
+    assert export_text_tower(encoder) == tower_folder(encoder.fingerprint)
+    tower = open_text_tower(encoder.fingerprint, encoder.name)
+    assert tower is not None and tower.dim == encoder.dim
+    ours = tower.encode_texts(TEXTS)
+    assert ours.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(ours, axis=1), 1, atol=1e-5)
+    assert least_cosine(ours, encoder.encode_texts(TEXTS)) >= 0.9999
+
+
+def test_the_mini_tower_answers_like_torch_under_the_same_fingerprint() -> None:
+    encoder = load_encoder("mini", "cpu")
+    tower = open_text_tower(encoder.fingerprint, "mini")
+    assert tower is not None and tower.fingerprint == encoder.fingerprint
+    assert least_cosine(tower.encode_texts(TEXTS), encoder.encode_texts(TEXTS)) >= 0.9999
+    assert export_text_tower(encoder) is not None
+
+
+def test_clip_token_ids_equal_those_of_open_clip(tmp_path: Path) -> None:
+    from mmsearch.encoders.numpy_tower import read_tower
+
+    encoder = load_encoder(str(save_tiny_model(tmp_path / "m")), "cpu")
+    folder = export_text_tower(encoder)
+    assert folder is not None
+    ours = read_tower(folder)._tokens.encode(TEXTS)
+    for text, ids, row in zip(TEXTS, ours, encoder.tokenizer(TEXTS).tolist(), strict=True):
+        assert ids == row[: row.index(ids[-1]) + 1], text
+
+
+def test_another_fingerprint_or_a_damaged_tower_is_not_opened(tmp_path: Path) -> None:
+    assert open_text_tower("0" * 16, "mini") is None
+    encoder = load_encoder(str(save_tiny_model(tmp_path / "m")), "cpu")
+    folder = export_text_tower(encoder)
+    assert folder is not None
+    (folder / "text.safetensors").write_bytes(b"\xff" * 100)
+    assert open_text_tower(encoder.fingerprint, encoder.name) is None
+    assert export_text_tower(encoder) == folder
+    assert open_text_tower(encoder.fingerprint, encoder.name) is not None
+
+
+def test_a_tower_we_cannot_compute_leaves_nothing_behind(tmp_path: Path) -> None:
+    cfg = {**TEXT_CFG, "no_causal_mask": True}
+    folder = save_tiny_model(tmp_path / "m", custom_text=True, text_cfg=cfg)
+    encoder = load_encoder(str(folder), "cpu")
+    assert export_text_tower(encoder) is None
+    assert not tower_folder(encoder.fingerprint).exists()
+
+
+def test_a_tower_that_disagrees_with_torch_is_thrown_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mmsearch.encoders import numpy_tower
+
+    monkeypatch.setitem(numpy_tower.ACTIVATIONS, "gelu", lambda x: -x)
+    encoder = load_encoder(str(save_tiny_model(tmp_path / "m")), "cpu")
+    assert export_text_tower(encoder) is None
+    assert list(tower_folder("x").parent.iterdir()) == []
+
+
+def test_the_mini_tower_opens_and_encodes_without_torch() -> None:
+    code = """
+import sys
+from mmsearch.encoders.fingerprint import folder_fingerprint
+from mmsearch.encoders.text_tower import open_text_tower
+from mmsearch.models.registry import BUNDLED_FOLDER
+tower = open_text_tower(folder_fingerprint(BUNDLED_FOLDER), "mini")
+print(tower.encode_texts(["a red car"]).shape)
+heavy = {"torch", "transformers", "open_clip", "torchvision", "timm", "huggingface_hub"}
+assert not heavy & set(sys.modules), heavy & set(sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("(1, ")
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    code = "import sys, mmsearch.encoders; assert not {'torch', 'numpy', 'PIL'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
