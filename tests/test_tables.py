@@ -1,4 +1,4 @@
-"""Tables: rows become sources; a broken row costs itself, a wrong file says which columns it has."""
+"""Tables: rows become sources; a broken row costs itself, a wrong file names its columns."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_a_missing_picture_is_a_failure_that_names_row_and_file(tmp_path: Path) 
     path = write(tmp_path / "t.csv", "id,image,caption\nx,gone.png,hello\ny,,world\n")
     failure, source = rows_to_sources(path, "t.csv")
     assert failure == Failure(
-        "x", f"row 1: no picture 'gone.png' below {tmp_path}; correct the path"
+        "t.csv#1", f"row 1: no picture 'gone.png' below {tmp_path}; correct the path"
     )
     assert isinstance(source, Source)
     assert source.stamp.size_bytes == path.stat().st_size
@@ -233,7 +233,10 @@ def test_parquet_rows_have_their_own_types(tmp_path: Path) -> None:
 
 
 def test_all_three_formats_give_the_same_sources(tmp_path: Path) -> None:
-    rows = [{"id": "a", "caption": "one", "group": "g", "price": 1.5}, {"id": "b", "caption": "2"}]
+    rows: list[dict[str, Any]] = [
+        {"id": "a", "caption": "one", "group": "g", "price": 1.5},
+        {"id": "b", "caption": "2"},
+    ]
     full = [{"group": None, "price": None, **row} for row in rows]
     columns = ["id", "caption", "group", "price"]
     cells = [",".join("" if r[c] is None else str(r[c]) for c in columns) for r in full]
