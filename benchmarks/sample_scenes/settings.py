@@ -63,7 +63,7 @@ def material(name: str, colour: str, rng: random.Random) -> str:
     c = tuple(min(1.0, max(0.0, v * shade + rng.uniform(-0.03, 0.03))) for v in base)
     rgb = _rgb(c)
     if name == "glass":
-        tint = _rgb(tuple(0.15 + 0.85 * v for v in c))
+        tint = _rgb(tuple(0.35 + 0.65 * v for v in c))
         body = (
             f"texture{{pigment{{srgb {tint} filter .82}} finish{{ambient 0 diffuse .25 specular .9 roughness .004 "
             "reflection{.03,.35}}} interior{ior 1.15}"
