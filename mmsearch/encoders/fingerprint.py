@@ -65,6 +65,6 @@ def _tensor_digest(tensor: torch.Tensor) -> str:
     import torch
 
     # Through bytes, because NumPy has no bfloat16.
-    content = tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy()
+    content: Any = tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy()
     shape = f"{tensor.dtype} {tuple(tensor.shape)}"
     return f"{shape} {hashlib.sha256(content).hexdigest()}"

@@ -179,16 +179,12 @@ def _check_tag(open_clip: Any, name: str, source: Source) -> None:
     known = [f"{architecture}/{tag}" for architecture, tag in open_clip.list_pretrained()]
     if f"{source.architecture}/{source.place}" in known:
         return
-    tags = open_clip.list_pretrained_tags_by_model(source.architecture or source.place)
-    if tags:
-        architecture = source.architecture or source.place
+    if not source.architecture and (tags := open_clip.list_pretrained_tags_by_model(name)):
         raise ModelError(
-            f"model {name!r}: {architecture} comes with these weights, name one of them: "
-            + ", ".join(f"{architecture}/{tag}" for tag in tags)
+            f"model {name!r}: this architecture comes with several weights, name one of them: "
+            + ", ".join(f"{name}/{tag}" for tag in tags)
         )
-    raise ModelError(
-        f"unknown model {name!r}" + _suggest(name, [BUNDLED, *ALIASES, *known])
-    )
+    raise ModelError(f"unknown model {name!r}" + _suggest(name, [BUNDLED, *ALIASES, *known]))
 
 
 def _suggest(name: str, known: list[str]) -> str:
@@ -233,8 +229,12 @@ def _as_model_error(name: str, exc: Exception) -> MmsearchError:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Keep third parties' logging, warnings and progress bars off the user's terminal."""
-    import huggingface_hub.utils as hub_utils
-    import transformers.utils.logging as transformers_logging
+    import huggingface_hub.utils
+    import transformers.utils.logging
+
+    # Any: both modules leave parts of what they document unannotated or not re-exported.
+    hub_utils: Any = huggingface_hub.utils
+    transformers_logging: Any = transformers.utils.logging
 
     before = logging.root.manager.disable
     bars = not hub_utils.are_progress_bars_disabled()

@@ -52,8 +52,8 @@ class NumpyTextTower:
             step = max(1, _ROWS // length)
             for start in range(0, len(rows), step):
                 part = rows[start : start + step]
-                ids = np.array([encoded[row] for row in part], dtype=np.int64)  # (b, t)
-                out[part] = _unit(self._forward(ids))
+                batch = np.array([encoded[row] for row in part], dtype=np.int64)  # (b, t)
+                out[part] = _unit(self._forward(batch))
         return out
 
 

@@ -136,8 +136,9 @@ class OpenClipEncoder:
 
     def _pad_id(self) -> int | None:
         """The padding id where the text tower masks it and may get shorter rows, else None."""
-        text = getattr(self.model, "text", None)
-        if type(text).__name__ != "HFTextEncoder":
+        text: Any = getattr(self.model, "text", None)
+        kind = type(text).__name__
+        if text is None or kind != "HFTextEncoder":
             return None
         if type(text.pooler).__name__ != "MeanPooler":
             return None

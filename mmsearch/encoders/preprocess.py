@@ -91,9 +91,7 @@ def _triple(value: Any) -> tuple[float, ...]:
     return tuple(value) if isinstance(value, (tuple, list)) else (float(value),) * 3
 
 
-def _resize(
-    image: Image.Image, size: tuple[int, int], resampling: Image.Resampling
-) -> Image.Image:
+def _resize(image: Image.Image, size: tuple[int, int], resampling: Image.Resampling) -> Image.Image:
     return image if image.size == size else image.resize(size, resampling)
 
 

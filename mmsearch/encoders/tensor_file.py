@@ -72,4 +72,6 @@ class TensorFile:
         if stored.dtype != np.int8:
             return values
         scale = self.raw(name + SCALE_SUFFIX)[ids].astype(np.float32)
-        return values * scale.reshape(scale.shape + (1,) * (values.ndim - scale.ndim))
+        column = scale.reshape(scale.shape + (1,) * (values.ndim - scale.ndim))
+        scaled: Floats = values * column
+        return scaled

@@ -46,7 +46,8 @@ def import_past_missing_operators(name: str) -> ModuleType:
 def _declare_schemas() -> None:
     import torch
 
-    library: Any = torch.library.Library("torchvision", "FRAGMENT")
+    make: Any = torch.library.Library  # Any: its constructor is not annotated
+    library = make("torchvision", "FRAGMENT")
     for schema in _SCHEMAS:
         library.define(schema)
     _libraries.append(library)

@@ -101,9 +101,7 @@ def _open_clip_models() -> list[ModelRecord]:
     for architecture, tag in pretrained.list_pretrained():
         repo, file = os.path.split(pretrained.get_pretrained_cfg(architecture, tag)["hf_hub"])
         on_disk = bool(repo) and is_on_disk(repo, file)
-        records.append(
-            ModelRecord(f"{architecture}/{tag}", architecture, tag, False, on_disk)
-        )
+        records.append(ModelRecord(f"{architecture}/{tag}", architecture, tag, False, on_disk))
     return records
 
 

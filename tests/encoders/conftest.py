@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from mmsearch.encoders.open_clip_encoder import OpenClipEncoder, load_encoder
 from mmsearch.encoders.torchvision_shim import import_open_clip
 
 TEXT_CFG = {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 2}
@@ -17,7 +18,10 @@ def save_tiny_model(folder: Path, **model_cfg: Any) -> Path:
 
     open_clip = import_open_clip()
     cfg: dict[str, Any] = {
-        "embed_dim": 48, "vision_cfg": VISION_CFG, "text_cfg": TEXT_CFG, **model_cfg
+        "embed_dim": 48,
+        "vision_cfg": VISION_CFG,
+        "text_cfg": TEXT_CFG,
+        **model_cfg,
     }
     torch.manual_seed(0)
     custom = cfg.pop("custom_text", False)
@@ -38,10 +42,16 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
 
 
+@pytest.fixture(scope="session")
+def mini() -> OpenClipEncoder:
+    return load_encoder("mini", device="cpu", batch_size=2)
+
+
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setenv("MMSEARCH_CACHE", str(tmp_path / "cache"))
-    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+    proxies = ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", *proxies):
         monkeypatch.delenv(name, raising=False)

@@ -50,8 +50,7 @@ def test_pictures_encode_as_with_open_clip_own_transform(encoder: OpenClipEncode
     np.testing.assert_allclose(ours, expected, atol=1e-5)
 
 
-def test_mini_gives_each_text_the_same_vector_in_any_company() -> None:
-    mini = load_encoder("mini", device="cpu", batch_size=2)
+def test_mini_gives_each_text_the_same_vector_in_any_company(mini: OpenClipEncoder) -> None:
     texts = ["a", "a much longer text about a red car in the rain", "two dogs"]
     together = mini.encode_texts(texts)
     alone = np.concatenate([mini.encode_texts([text]) for text in texts])

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmsearch.encoders.open_clip_encoder import load_encoder
+from mmsearch.encoders.open_clip_encoder import OpenClipEncoder, load_encoder
 from mmsearch.encoders.text_tower import export_text_tower, open_text_tower, tower_folder
 from mmsearch.encoders.tower_export import PROBES
 
 from .conftest import TEXT_CFG, save_tiny_model
 
-TEXTS = [*PROBES, "Hello <end_of_text> hidden", "&lt;b&gt; tag &AMP; more", "ﬁne ｆｕｌｌｗｉｄｔｈ"]
+TEXTS = [*PROBES, "Hello <end_of_text> hidden", "&lt;b&gt; tag &AMP; more", "\ufb01ne \uff46\uff55"]
 
 
 def least_cosine(a: np.ndarray, b: np.ndarray) -> float:  # type: ignore[type-arg]
@@ -37,8 +37,10 @@ def test_an_exported_clip_tower_answers_like_torch(
     assert least_cosine(ours, encoder.encode_texts(TEXTS)) >= 0.9999
 
 
-def test_the_mini_tower_answers_like_torch_under_the_same_fingerprint() -> None:
-    encoder = load_encoder("mini", "cpu")
+def test_the_mini_tower_answers_like_torch_under_the_same_fingerprint(
+    mini: OpenClipEncoder,
+) -> None:
+    encoder = mini
     tower = open_text_tower(encoder.fingerprint, "mini")
     assert tower is not None and tower.fingerprint == encoder.fingerprint
     assert least_cosine(tower.encode_texts(TEXTS), encoder.encode_texts(TEXTS)) >= 0.9999

@@ -1,6 +1,7 @@
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 
 def run_python(code: str) -> str:
@@ -31,7 +32,7 @@ FAKE = """
 """
 
 
-def test_a_missing_nms_is_declared_and_the_import_tried_again(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_a_missing_nms_is_declared_and_the_import_tried_again(tmp_path: Path) -> None:
     (tmp_path / "torchvision.py").write_text(
         "import torch\n"
         "try:\n    torch.ops.torchvision.nms.default\n    torch.ops.torchvision.qnms.default\n"
@@ -42,7 +43,7 @@ def test_a_missing_nms_is_declared_and_the_import_tried_again(tmp_path) -> None:
     assert run_python(FAKE.format(folder=str(tmp_path))).split() == ["42", "1"]
 
 
-def test_any_other_runtime_error_is_left_alone(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_any_other_runtime_error_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "needs_nms.py").write_text("raise RuntimeError('something else')\n")
     out = run_python(FAKE.format(folder=str(tmp_path)))
     assert out.splitlines() == ["RuntimeError something else", "0"]
