@@ -92,7 +92,8 @@ def open(
 
     `path` is the collection's own directory, or the folder that holds its `.mmsearch`.
     With `create` an absent one is made. `encoder` takes the place of the models that are loaded
-    by name: any object that keeps the Encoder protocol. Raises NoCollectionError, SchemaError, StorageError.
+    by name: any object that keeps the Encoder protocol. Raises NoCollectionError, SchemaError,
+    StorageError.
     """
     if path is None:
         found = find_collection(Path.cwd())

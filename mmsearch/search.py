@@ -155,7 +155,9 @@ class Searcher:
             image = decode(Path(image), encoder.image_size).image
         if not isinstance(image, Image.Image):
             raise UsageError(f"an image term is a path or a Pillow image, not {type(image)}")
-        return encoder.encode_images(encoder.preprocess(image.convert("RGB"))[None])[0]
+        pixels = encoder.preprocess(image.convert("RGB"))[None]
+        vector: Vectors = encoder.encode_images(pixels)[0]
+        return vector
 
     def _stored_vector(self, key: str) -> Vectors:
         item = self._catalog.item(key)

@@ -30,8 +30,8 @@ ARROWS = {
     "search": GROUND | {"images", "encoders", "catalog", "index", "models"},
     "collection": GROUND
     | {"ingest", "search", "scan", "images", "encoders", "catalog", "index", "models"},
-    "cli": GROUND | {"collection", "models"},
-    "server": GROUND | {"collection", "models"},
+    "cli": GROUND | {"collection", "encoders", "models", "scan", "images"},
+    "server": GROUND | {"collection", "images"},
     "training": GROUND | {"models", "encoders", "images"},
 }
 # Heavy libraries, and the only rooms that may import them.

@@ -148,8 +148,8 @@ class Catalog:
                         checksum=checksum,
                     )
                 )
-            for part in _chunks(write.recovered):
-                connection.execute(sa.delete(failures).where(failures.c.key.in_(part)))
+            for keys in _chunks(write.recovered):
+                connection.execute(sa.delete(failures).where(failures.c.key.in_(keys)))
             if write.failures:
                 statement = upsert(failures)
                 connection.execute(

@@ -63,6 +63,9 @@ def index(
       mmsearch index ~/Pictures
       mmsearch index products.csv --model best --collection shop.mmsearch
     """
+    from mmsearch.scan import Scan
+
+    Scan(paths, Path.cwd())  # a mistyped path must not leave an empty collection behind
     with open_collection(ctx, collection, create=True) as opened:
         with ProgressBar() as bar:
             report = opened.index(
@@ -149,5 +152,5 @@ class ProgressBar:
             self._bar.update(progress.done - self._bar.n)
         elif progress.step == "scan":
             self._bar.set_description(f"scan: {progress.done} found")
-        elif progress.step not in ("decode", "encode"):
+        elif progress.step == "loading model":
             self._bar.set_description(progress.step)

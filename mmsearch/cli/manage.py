@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mmsearch.cli import render
-from mmsearch.cli.options import CollectionOption, JsonOption, open_collection
+from mmsearch.cli.options import CollectionOption, JsonOption, key_of_path, open_collection
 from mmsearch.errors import ItemNotFoundError
 
 if TYPE_CHECKING:
@@ -85,18 +84,14 @@ def remove(
 
 
 def _remove(collection: Collection, keys: list[str]) -> int:
-    """Remove all of `keys`, or nothing; keys unknown as they stand are tried as paths from here."""
+    """Remove all of `keys`, or nothing; a KEY unknown as it stands is tried as a path from here."""
     try:
         return collection.remove(keys)
-    except ItemNotFoundError:
-        absolute = [os.path.abspath(key) for key in keys]
-        if absolute == keys:
-            raise
+    except ItemNotFoundError as unknown:
         try:
-            return collection.remove(absolute)
+            return collection.remove([key_of_path(collection, key) for key in keys])
         except ItemNotFoundError:
-            pass
-        raise
+            raise unknown from None
 
 
 def check(
@@ -114,7 +109,6 @@ def check(
     """
     with open_collection(ctx, collection) as opened:
         report = opened.check(repair=repair)
-    left = [problem for problem in report.problems if problem not in report.repaired]
     if as_json:
         typer.echo(render.to_json(asdict(report)))
     else:
@@ -124,7 +118,29 @@ def check(
             typer.echo(f"repaired: {render.visible(mended)}")
         if not report.problems:
             typer.echo("no problems found")
-        elif left and not repair:
+    if report.problems and not report.repaired:
+        if not repair:
             typer.echo("run `mmsearch check --repair` to mend what can be mended", err=True)
-    if report.problems and (not repair or len(report.repaired) < len(report.problems)):
         raise typer.Exit(1)
+
+
+def models(as_json: JsonOption = False) -> None:
+    """List the models: the bundled one, the aliases, and all that open_clip can load.
+
+    \b
+    Example:
+      mmsearch models
+      mmsearch models | grep 'on disk'
+    """
+    from mmsearch.models.registry import list_models
+
+    known = list_models(everything=True)
+    if as_json:
+        for model in known:
+            typer.echo(render.to_json(asdict(model)))
+        return
+    chosen = [model for model in known if model.why]
+    others = [model for model in known if not model.why]
+    typer.echo("\n".join(render.models_table(chosen)))
+    typer.echo("\nEverything that open_clip knows (also: hf-hub:OWNER/NAME, or a local folder):")
+    typer.echo("\n".join(render.models_table(others)))

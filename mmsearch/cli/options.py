@@ -9,8 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from mmsearch.collection import Collection
-
-COLLECTION_NAME = ".mmsearch"
+    from mmsearch.types import Hit
 
 CollectionOption = Annotated[
     Path | None,
@@ -26,10 +25,23 @@ def open_collection(ctx: typer.Context, named: Path | None, *, create: bool = Fa
 
     With `create`, a missing one is made: where it was named, or as `.mmsearch` right here.
     """
-    from mmsearch.collection import find_collection
     from mmsearch.collection import open as open_at
 
-    path: Path | None = named or ctx.obj
-    if path is None and create and find_collection(Path.cwd()) is None:
-        path = Path.cwd() / COLLECTION_NAME
-    return open_at(path, create=create)
+    return open_at(named or ctx.obj, create=create)
+
+
+def key_of_path(collection: Collection, name: str) -> str:
+    """The key that the file `name`, seen from the working directory, has in `collection`."""
+    from mmsearch.scan import key_of
+
+    return key_of(Path(name), collection.base)
+
+
+def file_of(collection: Collection, hit: Hit) -> Path | None:
+    """The file that `hit` was found in: its picture or its text; None for a row of a table."""
+    from mmsearch.scan import path_of
+
+    if hit.path is not None:
+        return path_of(hit.path, collection.base)
+    file = path_of(hit.key, collection.base)
+    return file if file.is_file() else None

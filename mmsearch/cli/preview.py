@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from mmsearch.collection import Collection
-    from mmsearch.types import Hit, Modality
+    from mmsearch.types import Hit
 
 Way = Literal["iterm2", "ask", "half"]
 ROWS = 10
@@ -46,24 +46,22 @@ def choose_way(environ: Mapping[str, str], *, on_terminal: bool) -> Way:
     return "ask"
 
 
-def show(collection: Collection, hits: list[Hit], *, title: Modality, width: int | None) -> None:
-    """Print each hit's line of the table with its picture under it."""
-    header, *lines = render.hits_table(hits, title=title, width=width).split("\n")
+def show(collection: Collection, hits: list[Hit], table: str) -> None:
+    """Print `table`, a header and a line per hit, with each picture under its line."""
+    header, *lines = table.split("\n")
     typer.echo(header)
     draw = _drawer(choose_way(os.environ, on_terminal=sys.stdin.isatty() and sys.stdout.isatty()))
-    for hit, line in zip(hits, lines, strict=False):
+    for number, line in enumerate(lines):
         typer.echo(line)
-        if hit.path is not None:
-            _show_one(collection, hit, draw)
-    if not hits:
-        typer.echo(lines[0])
+        if number < len(hits) and hits[number].path is not None:
+            _show_one(collection, hits[number].key, draw)
     sys.stdout.flush()
 
 
-def _show_one(collection: Collection, hit: Hit, draw: Callable[[Image.Image], None]) -> None:
+def _show_one(collection: Collection, key: str, draw: Callable[[Image.Image], None]) -> None:
     try:
-        thumbnail = load_thumbnail(collection.image_file(hit.key))
-    except (MmsearchError, OSError, ValueError) as error:
+        thumbnail = load_thumbnail(collection.image_file(key))
+    except MmsearchError as error:
         typer.echo(f"      (no preview: {render.visible(str(error))})")
         return
     sys.stdout.flush()
@@ -72,13 +70,11 @@ def _show_one(collection: Collection, hit: Hit, draw: Callable[[Image.Image], No
 
 def load_thumbnail(path: Path) -> Image.Image:
     """The picture at `path`, upright RGB, at most 480 pixels on its longer side."""
-    from PIL import Image, ImageOps
+    from mmsearch.images import decode
 
-    with Image.open(path) as opened:
-        opened.draft("RGB", (MAX_PIXELS, MAX_PIXELS))
-        upright = ImageOps.exif_transpose(opened).convert("RGB")
-    upright.thumbnail((MAX_PIXELS, MAX_PIXELS))
-    return upright
+    image = decode(path, MAX_PIXELS // 2).image
+    image.thumbnail((MAX_PIXELS, MAX_PIXELS))
+    return image
 
 
 def iterm2_sequence(image: Image.Image) -> str:

@@ -6,25 +6,33 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from mmsearch.cli import render
-from mmsearch.cli.options import CollectionOption, JsonOption, open_collection
-from mmsearch.errors import ImageError, ItemNotFoundError, MmsearchError, UsageError
+from mmsearch.cli.options import (
+    CollectionOption,
+    JsonOption,
+    file_of,
+    key_of_path,
+    open_collection,
+)
+from mmsearch.errors import ItemNotFoundError, MmsearchError, UsageError
 from mmsearch.types import MODALITIES, Hit, Modality, Query, Term
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
+
+    from PIL import Image
 
     from mmsearch.collection import Collection
 
 STDIN = "-"
+# A JPEG on stdin is decoded with both sides at least twice this: above any encoder's input size.
+STDIN_TARGET = 512
 
 
 @dataclass(frozen=True)
@@ -92,8 +100,8 @@ def query(
     if as_json and (paths or nul):
         raise UsageError("--json and --paths (or -0) are two ways to print: choose one")
     output = Output(as_json=as_json, as_paths=paths or nul, nul=nul, preview=preview)
-    with open_collection(ctx, collection) as opened, _picture(image) as picture:
-        term = Term(text=text) if text is not None else Term(image=picture, item=like)
+    term = Term(text=text, image=_picture(image), item=like)
+    with open_collection(ctx, collection) as opened:
         first: Hit | None = None
         for number, modality in enumerate(_kinds(opened, term, to)):
             hits = _search(opened, Query((term,), modality, k))
@@ -115,34 +123,28 @@ def _kinds(collection: Collection, term: Term, to: Modality | None) -> Sequence[
 
 
 def _search(collection: Collection, query: Query) -> list[Hit]:
-    """Search; a key that names no item is tried once more as a path from the working directory."""
+    """Search; a KEY that names no item is tried once more as a path from here."""
+    (term,) = query.terms
     try:
         return collection.search(query)
-    except ItemNotFoundError:
-        (term,) = query.terms
-        if term.item is None or os.path.isabs(term.item):
+    except ItemNotFoundError as unknown:
+        if term.item is None:
             raise
-        absolute = Term(item=os.path.abspath(term.item))
         try:
-            return collection.search(Query((absolute,), query.to, query.k))
+            return collection.search(
+                replace(query, terms=(Term(item=key_of_path(collection, term.item)),))
+            )
         except ItemNotFoundError:
-            pass
-        raise
+            raise unknown from None
 
 
-@contextmanager
-def _picture(name: str | None) -> Iterator[Path | None]:
-    """The query picture as a file; what comes on stdin is kept in one until the query is done."""
-    if name != STDIN:
-        yield None if name is None else Path(name)
-        return
-    content = sys.stdin.buffer.read()
-    if not content:
-        raise ImageError("stdin is empty: pipe a picture into `mmsearch query --image -`")
-    with tempfile.TemporaryDirectory(prefix="mmsearch-") as folder:
-        path = Path(folder, "stdin")
-        path.write_bytes(content)
-        yield path
+def _picture(name: str | None) -> Image.Image | Path | None:
+    """The query picture: a path, or what comes on stdin. Raises ImageError."""
+    if name is None or name != STDIN:
+        return None if name is None else Path(name)
+    from mmsearch.images import decode
+
+    return decode(sys.stdin.buffer, STDIN_TARGET).image
 
 
 def _print_hits(
@@ -154,10 +156,7 @@ def _print_hits(
     after_another: bool,
 ) -> None:
     if output.as_paths:
-        end = b"\0" if output.nul else b"\n"
-        sys.stdout.flush()
-        sys.stdout.buffer.write(b"".join(os.fsencode(hit.path or hit.key) + end for hit in hits))
-        sys.stdout.buffer.flush()
+        _print_paths(collection, hits, b"\0" if output.nul else b"\n")
         return
     if output.as_json:
         for hit in hits:
@@ -166,26 +165,46 @@ def _print_hits(
     if after_another:
         typer.echo()
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    table = render.hits_table(
+        hits, [file_of(collection, hit) for hit in hits], title=modality, width=width
+    )
     if output.preview:
         from mmsearch.cli import preview
 
-        preview.show(collection, hits, title=modality, width=width)
+        preview.show(collection, hits, table)
     else:
-        typer.echo(render.hits_table(hits, title=modality, width=width))
+        typer.echo(table)
+
+
+def _print_paths(collection: Collection, hits: list[Hit], end: bytes) -> None:
+    """The answers' files, byte for byte as they are named on disk."""
+    files = [file for hit in hits if (file := file_of(collection, hit)) is not None]
+    sys.stdout.flush()
+    sys.stdout.buffer.write(b"".join(os.fsencode(render.near(file)) + end for file in files))
+    sys.stdout.buffer.flush()
+    if len(files) < len(hits):
+        typer.echo(
+            f"note: {len(hits) - len(files)} of the answers are rows of tables, without a file",
+            err=True,
+        )
 
 
 def _open(collection: Collection, hit: Hit | None) -> None:
     """Show `hit` in the desktop's usual program, without waiting for it."""
     if hit is None:
         raise MmsearchError("nothing found, so there is nothing to open")
-    path = collection.image_file(hit.key) if hit.path else Path(hit.key)
+    file = file_of(collection, hit)
+    if file is None:
+        raise MmsearchError(
+            f"{render.visible(hit.key)} is a row of a table: it has no file to open"
+        )
     opener = shutil.which("open" if sys.platform == "darwin" else "xdg-open")
     if opener is None:
         raise MmsearchError(
-            f"found no program to open {render.visible(str(path))} with: install xdg-utils"
+            f"found no program to open {render.visible(render.near(file))} with: install xdg-utils"
         )
     subprocess.Popen(
-        [opener, str(path)],
+        [opener, str(file)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
+    from mmsearch.models.registry import ModelRecord
     from mmsearch.types import Hit, IndexReport
 
 SURROGATES = re.compile("[\ud800-\udfff]")
@@ -71,27 +73,32 @@ def hit_json(hit: Hit) -> str:
     )
 
 
-def hits_table(hits: Sequence[Hit], *, title: str, width: int | None = None) -> str:
-    """A table of rank, score and what was found, lines cut to `width` columns (None: never)."""
+def hits_table(
+    hits: Sequence[Hit], files: Sequence[Path | None], *, title: str, width: int | None = None
+) -> str:
+    """A table of rank, score and what was found, lines cut to `width` columns (None: never).
+
+    `files` are the files that the hits were found in, None for one without.
+    """
     lines = [f"rank  score  {title}"]
-    lines += [_cut(f"{hit.rank:>4}  {hit.score:>5.3f}  {label(hit)}", width) for hit in hits]
+    for hit, file in zip(hits, files, strict=True):
+        lines.append(_cut(f"{hit.rank:>4}  {hit.score:>5.3f}  {label(hit, file)}", width))
     if not hits:
         lines.append("nothing found")
     return "\n".join(lines)
 
 
-def label(hit: Hit) -> str:
+def label(hit: Hit, file: Path | None) -> str:
     """What names `hit` for a reader: its picture's path or its text, then the other one, if any."""
-    place = visible(_near(hit.path or hit.key))
+    place = visible(hit.key if file is None else near(file))
     text = visible(" ".join(hit.text.split())) if hit.text else ""
     parts = (text, place) if hit.modality == "text" else (place, text)
     return "  |  ".join(part for part in parts if part)
 
 
-def _near(path: str) -> str:
-    """`path` relative to the working directory if it lies inside it."""
-    here = os.getcwd() + os.sep
-    return path.removeprefix(here)
+def near(file: Path) -> str:
+    """`file` relative to the working directory if it lies inside it."""
+    return str(file).removeprefix(os.getcwd() + os.sep)
 
 
 def _cut(line: str, width: int | None) -> str:
@@ -106,7 +113,7 @@ def index_report(report: IndexReport) -> str:
         f"missing {report.missing}, unchanged {report.unchanged}, failed {len(report.failures)}"
     ]
     lines += [
-        f"  failed {visible(_near(failure.key))}: {visible(failure.reason)}"
+        f"  failed {visible(failure.key)}: {visible(failure.reason)}"
         for failure in report.failures[:FAILURES_SHOWN]
     ]
     if len(report.failures) > FAILURES_SHOWN:
@@ -127,6 +134,18 @@ def fields(pairs: Iterable[tuple[str, str]]) -> str:
     rows = [(name, visible(value)) for name, value in pairs]
     width = max((len(name) for name, _ in rows), default=0)
     return "\n".join(f"{name:<{width}}  {value}".rstrip() for name, value in rows)
+
+
+def models_table(models: Sequence[ModelRecord]) -> list[str]:
+    """A line per model: its name, whether it needs a download, and why one would take it."""
+    width = max((len(model.name) for model in models), default=0)
+    lines = []
+    for model in models:
+        parts = [f"{model.name:<{width}}", "on disk " if model.on_disk else "download"]
+        if model.why:
+            parts.append(f"{model.architecture}/{model.pretrained}: {model.why}")
+        lines.append("  ".join(parts))
+    return lines
 
 
 def size(size_bytes: int) -> str:

@@ -34,7 +34,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the model goes")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="feature cache (default: OUT/cache)")
     parser.add_argument("--limit", action="append", default=[], metavar="NAME=N",
-                        help="use the first N pictures of a set, e.g. fashion_large=3584")
+                        help="use the first N pictures of a set (0: none), e.g. fashion_large=3000")
     parser.add_argument("--flickr-captions", type=int, default=5, metavar="N", help="captions of each Flickr8k photo")
     parser.add_argument("--steps", type=int, nargs=2, metavar=("HEADS", "STAGE"), help="optimiser steps per phase")
     parser.add_argument("--threads", type=int, default=2, metavar="N")
@@ -116,6 +116,7 @@ def main(arguments: list[str] | None = None) -> None:
     limits = {name: int(count) for name, _, count in (limit.partition("=") for limit in options.limit)}
     corpora = load_all(options.data, options.renders, options.flickr_captions)
     corpora = [corpus.head(limits.get(corpus.name)) for corpus in corpora]
+    corpora = [corpus for corpus in corpora if corpus.examples]
     if not corpora:
         raise SystemExit(f"{options.data} holds none of the training sets (NAME.tar with NAME.jsonl)")
     model = start_model(options.weights, options.text_weights)
@@ -123,6 +124,8 @@ def main(arguments: list[str] | None = None) -> None:
     for index, phase in enumerate((HEADS, LAST_STAGE)):
         if options.steps is not None:
             phase = dataclasses.replace(phase, steps=options.steps[index])
+        if not phase.steps:
+            continue
         with tqdm(total=phase.steps, desc=phase.name, mininterval=2.0) as bar:
 
             def after(step: int, loss: float, bar: tqdm[None] = bar) -> None:

@@ -1,0 +1,105 @@
+"""Requests that cannot be met: each gets one line that says what to do, and the right exit code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Cli
+
+
+def test_query_without_a_collection_says_how_to_make_one(cli: Cli) -> None:
+    result = cli("query", "red car")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: no collection in ")
+    assert "mmsearch index PATH" in result.stderr
+    assert result.stdout == ""
+
+
+def test_named_collection_that_is_none_is_named(cli: Cli, tmp_path: Path) -> None:
+    result = cli("--collection", tmp_path / "nowhere", "status")
+    assert result.exit_code == 1
+    assert "nowhere is no collection" in result.stderr
+
+
+@pytest.mark.parametrize("k", ["0", "-1", "100000000"])
+def test_impossible_k_is_a_usage_error(cli: Cli, indexed: Path, k: str) -> None:
+    result = cli("query", "red", "-k", k, "--collection", indexed)
+    assert result.exit_code == 2
+    assert result.stderr == f"error: k must be between 1 and 10000, not {k}\n"
+
+
+@pytest.mark.parametrize("text", ["", "  "])
+def test_empty_query_is_a_usage_error(cli: Cli, indexed: Path, text: str) -> None:
+    result = cli("query", text, "--collection", indexed)
+    assert result.exit_code == 2
+    assert "the query text is empty" in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["red", "--like", "red.png"]])
+def test_query_wants_exactly_one_thing_to_look_for(cli: Cli, arguments: list[str]) -> None:
+    result = cli("query", *arguments)
+    assert result.exit_code == 2
+    assert "--image FILE or --like KEY" in result.stderr
+
+
+def test_unknown_key_is_named(cli: Cli, indexed: Path) -> None:
+    result = cli("query", "--like", "no/such.jpg", "--collection", indexed)
+    assert result.exit_code == 1
+    assert "no item has the key 'no/such.jpg'" in result.stderr
+
+
+def test_removing_an_unknown_key_removes_nothing(cli: Cli, indexed: Path) -> None:
+    result = cli("remove", "red.png", "nope", "--collection", indexed)
+    assert result.exit_code == 1
+    assert "nothing was removed" in result.stderr
+    assert "red.png" in cli("query", "red", "--collection", indexed).stdout
+
+
+def test_unknown_model_is_named(cli: Cli, corpus: Path) -> None:
+    result = cli("index", corpus, "--model", "no-such-model")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: ")
+    assert "no-such-model" in result.stderr
+
+
+def test_mistyped_folder_leaves_no_collection_behind(cli: Cli, tmp_path: Path) -> None:
+    result = cli("index", tmp_path / "photso")
+    assert result.exit_code == 1
+    assert "photso" in result.stderr
+    assert not (tmp_path / ".mmsearch").exists()
+
+
+def test_empty_folder_is_indexed_as_nothing(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    result = cli("index", tmp_path / "empty")
+    assert result.exit_code == 0, result.output
+    assert "added 0" in result.stdout
+    assert "nothing found" in cli("query", "red car").stdout
+
+
+def test_query_picture_that_is_missing_is_named(cli: Cli, indexed: Path) -> None:
+    result = cli("query", "--image", "gone.jpg", "--collection", indexed)
+    assert result.exit_code == 1
+    assert "gone.jpg: no such file" in result.stderr
+
+
+def test_query_picture_on_an_empty_stdin_is_an_error(cli: Cli, indexed: Path) -> None:
+    result = cli("query", "--image", "-", "--collection", indexed, stdin=b"")
+    assert result.exit_code == 1
+    assert "empty" in result.stderr
+
+
+def test_bad_picture_is_skipped_named_and_shows_in_the_exit_code(cli: Cli, corpus: Path) -> None:
+    (corpus / "broken.jpg").write_bytes(b"\xff\xd8 no picture")
+    result = cli("index", corpus)
+    assert result.exit_code == 3, result.output
+    assert "failed 1\n  failed corpus/broken.jpg: " in result.stdout
+
+
+@pytest.mark.parametrize("option", ["--paths", "-0"])
+def test_two_ways_to_print_are_one_too_many(cli: Cli, option: str) -> None:
+    result = cli("query", "red", "--json", option)
+    assert result.exit_code == 2
+    assert "choose one" in result.stderr

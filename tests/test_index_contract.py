@@ -1,0 +1,125 @@
+"""Every VectorIndex answers as brute force does, ties allowed for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmsearch.index.brute import BruteForceIndex
+from mmsearch.index.faiss_index import FaissIndex, Snapshots
+from mmsearch.types import VectorIndex
+
+DIM = 8
+
+
+def unit(count: int, seed: int) -> np.ndarray:
+    """Unit rows exactly representable in float16 storage, with many equal rows among them."""
+    rows = np.random.default_rng(seed).integers(-2, 3, (count, DIM)).astype(np.float32)
+    rows[:, 0] += 0.5  # no zero row
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows.astype(np.float16).astype(np.float32)
+
+
+def make(kind: str) -> VectorIndex:
+    return FaissIndex(DIM) if kind == "faiss" else BruteForceIndex(DIM)
+
+
+@pytest.fixture(params=["brute", "faiss"])
+def new(request: pytest.FixtureRequest) -> Callable[[], VectorIndex]:
+    return lambda: make(request.param)
+
+
+def test_empty_index_answers_with_nothing(new: Callable[[], VectorIndex]) -> None:
+    scores, ids = new().search(unit(2, 0), 5)
+    assert scores.shape == ids.shape == (2, 0)
+
+
+def test_all_items_come_back_when_k_is_larger_than_the_index(
+    new: Callable[[], VectorIndex],
+) -> None:
+    index = new()
+    index.add(np.array([4, 2, 9]), unit(3, 1))
+    _, ids = index.search(unit(1, 2), 100)
+    assert sorted(ids[0]) == [2, 4, 9]
+
+
+def test_added_again_an_id_stands_for_its_new_vector(new: Callable[[], VectorIndex]) -> None:
+    index = new()
+    first, second = unit(2, 3)[:1], -unit(2, 3)[:1]
+    index.add(np.array([1]), first)
+    index.add(np.array([1]), second)
+    scores, ids = index.search(second, 5)
+    assert (len(index), ids.tolist()) == (1, [[1]])
+    assert scores[0, 0] == pytest.approx(1, abs=1e-3)
+
+
+def test_removing_an_unknown_id_is_no_error(new: Callable[[], VectorIndex]) -> None:
+    index = new()
+    index.remove(np.array([7]))
+    index.add(np.array([1]), unit(1, 0))
+    index.remove(np.array([7]))
+    assert len(index) == 1
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    changes=st.lists(
+        st.tuples(st.booleans(), st.lists(st.integers(0, 30), unique=True, max_size=12)),
+        max_size=6,
+    ),
+    allowed=st.none() | st.lists(st.integers(0, 40), unique=True),
+    k=st.integers(1, 40),
+    seed=st.integers(0, 1000),
+)
+def test_faiss_equals_brute_force_after_any_history(
+    changes: list[tuple[bool, list[int]]], allowed: list[int] | None, k: int, seed: int
+) -> None:
+    brute, index = BruteForceIndex(DIM), FaissIndex(DIM)
+    for number, (adding, chosen) in enumerate(changes):
+        ids = np.array(chosen, np.int64)
+        for one in (brute, index):
+            if adding:
+                one.add(ids, unit(len(ids), seed + number))
+            else:
+                one.remove(ids)
+    only = None if allowed is None else np.array(allowed, np.int64)
+    queries = unit(3, seed + 99)
+    expected, _ = brute.search(queries, k, only)
+    scores, ids = index.search(queries, k, only)
+    np.testing.assert_allclose(scores, expected, atol=2e-3)
+    every, every_id = brute.search(queries, len(brute) or 1)
+    for query in range(len(queries)):
+        truth = dict(zip(every_id[query].tolist(), every[query].tolist(), strict=True))
+        assert len(set(ids[query].tolist())) == len(ids[query])
+        for item, score in zip(ids[query].tolist(), scores[query].tolist(), strict=True):
+            assert truth[item] == pytest.approx(score, abs=2e-3)
+            assert only is None or item in only
+
+
+def test_snapshot_returns_the_index_it_was_taken_of(tmp_path: Path) -> None:
+    index = FaissIndex(DIM, seq=0)
+    index.add(np.array([3, 5]), unit(2, 1))
+    index.seq = 12
+    snapshots = Snapshots(tmp_path / "index", "x", DIM)
+    snapshots.save(index)
+    loaded = snapshots.load(12)
+    assert loaded is not None
+    assert (loaded.seq, len(loaded)) == (12, 2)
+    np.testing.assert_array_equal(loaded.search(unit(1, 4), 2)[1], index.search(unit(1, 4), 2)[1])
+
+
+def test_snapshot_cut_short_or_ahead_of_the_catalog_is_no_snapshot(tmp_path: Path) -> None:
+    index = FaissIndex(DIM)
+    index.add(np.array([3, 5]), unit(2, 1))
+    index.seq = 12
+    snapshots = Snapshots(tmp_path / "index", "x", DIM)
+    snapshots.save(index)
+    assert snapshots.load(11) is None
+    (path,) = (tmp_path / "index").iterdir()
+    path.write_bytes(path.read_bytes()[:-20])
+    assert snapshots.load(12) is None
