@@ -30,7 +30,8 @@ def test_an_exported_clip_tower_answers_like_torch(
     assert open_text_tower(encoder.fingerprint, encoder.name) is None
     assert export_text_tower(encoder) == tower_folder(encoder.fingerprint)
     tower = open_text_tower(encoder.fingerprint, encoder.name)
-    assert tower is not None and tower.dim == encoder.dim
+    assert tower is not None
+    assert tower.dim == encoder.dim
     ours = tower.encode_texts(TEXTS)
     assert ours.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(ours, axis=1), 1, atol=1e-5)
@@ -42,7 +43,8 @@ def test_the_mini_tower_answers_like_torch_under_the_same_fingerprint(
 ) -> None:
     encoder = mini
     tower = open_text_tower(encoder.fingerprint, "mini")
-    assert tower is not None and tower.fingerprint == encoder.fingerprint
+    assert tower is not None
+    assert tower.fingerprint == encoder.fingerprint
     assert least_cosine(tower.encode_texts(TEXTS), encoder.encode_texts(TEXTS)) >= 0.9999
     assert export_text_tower(encoder) is not None
 
