@@ -143,22 +143,40 @@ def queries() -> Iterator[Query]:
         yield _kind(text, *kinds)
 
 
+COLUMNS = (
+    "key",
+    "group",
+    "title",
+    "category",
+    "colour",
+    "price",
+    "stock",
+    "image",
+    "caption",
+)
+
+
 def write_catalogue(out: Path, scenes: list[Scene], seed: int) -> None:
-    """Write products.csv, qrels.jsonl and the caption beside each photo."""
+    """Write products.csv and what evaluation needs.
+
+    The judgements lie in .json files, which `mmsearch index` does not take for tables.
+    """
     rng = random.Random(seed)
     photos = {f"photos/{scene.name}.jpg": scene for scene in scenes}
     with (out / "products.csv").open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(("key", "group", "title", "category", "colour", "price", "stock", "image"))
+        table.writerow(COLUMNS)
         for number, (image, scene) in enumerate(photos.items(), 1):
-            table.writerow((f"P{number:03d}", *_row(scene, rng), image))
-            (out / image).with_suffix(".txt").write_text(caption(scene) + "\n", encoding="utf-8")
-    with (out / "qrels.jsonl").open("w", encoding="utf-8", newline="\n") as file:
-        for query in queries():
-            grades = {image: query.grade(scene) for image, scene in photos.items()}
-            relevant = {image: grade for image, grade in grades.items() if grade}
-            if 2 in relevant.values():
-                file.write(json.dumps({"query": query.text, "relevant": relevant}) + "\n")
+            table.writerow((f"P{number:03d}", *_row(scene, rng), image, caption(scene)))
+    judged: dict[str, dict[str, int]] = {}
+    for query in queries():
+        grades = {image: query.grade(scene) for image, scene in photos.items()}
+        if 2 in grades.values():
+            judged[query.text] = {image: grade for image, grade in grades.items() if grade}
+    captions = {image: caption(scene) for image, scene in photos.items()}
+    for name, content in (("qrels", judged), ("captions", captions)):
+        text = json.dumps(content, indent=1) + "\n"
+        (out / f"{name}.json").write_text(text, encoding="utf-8")
 
 
 def _row(scene: Scene, rng: random.Random) -> tuple[str, str, str, str, str, int]:

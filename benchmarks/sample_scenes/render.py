@@ -2,7 +2,7 @@
 
     python benchmarks/sample_scenes/render.py --out sample_data --seed 1 --count 160 --size 320
 
-writes photos, products.csv, qrels.jsonl and captions.jsonl.  With
+writes photos, products.csv, qrels.json and captions.json.  With
 ``--captions-only-jsonl`` it writes only pictures and a captions.jsonl with
 several wordings for each, as material for training.
 """
@@ -25,7 +25,7 @@ from PIL import Image
 from settings import PRELUDE, SETTINGS, Setting, material, place
 from thing import Thing
 from toys import TOYS
-from words import Piece, Scene, caption, paraphrases
+from words import Piece, Scene, paraphrases
 
 THINGS: tuple[Thing, ...] = (*TOYS, *HOME, *NATURE)
 BY_KIND = {thing.kind: thing for thing in THINGS}
@@ -194,17 +194,14 @@ def main() -> None:
         jobs.append((sdl(scene, own, plain=not training), photos / name, options.size))
         if training:
             rows.append({"image": name, "captions": paraphrases(scene, own)})
-        else:
-            rows.append({"image": f"photos/{name}", "caption": caption(scene)})
     with ThreadPoolExecutor(options.workers) as pool:
         list(pool.map(lambda job: render(*job), jobs))
-    if not training:
+    if training:
+        write_lines(options.out / "captions.jsonl", rows)
+    else:
         from catalogue import write_catalogue
 
         write_catalogue(options.out, scenes, options.seed)
-    write_lines(options.out / "captions.jsonl", rows)
-    if training:
-        (options.out / "DONE").touch()
     sys.stdout.write(f"{len(scenes)} pictures in {photos}\n")
 
 
