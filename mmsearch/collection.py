@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from mmsearch.encoders.open_clip_encoder import OpenClipEncoder
+
+log = logging.getLogger("mmsearch")
 
 DIRECTORY = ".mmsearch"
 CATALOG = "catalog.sqlite3"
@@ -385,7 +388,10 @@ class Collection:
             from mmsearch.encoders.text_tower import open_text_tower
 
             info = self._info()
-            self._text_encoder = open_text_tower(info.fingerprint, info.name) or self._full()
+            self._text_encoder = open_text_tower(info.fingerprint, info.name)
+            if self._text_encoder is None:
+                log.warning("no text tower of %s that runs without torch: loading torch", info.name)
+                self._text_encoder = self._full()
         return self._text_encoder
 
     def _full(self) -> Encoder:

@@ -35,10 +35,12 @@ def folder_fingerprint(folder: Path) -> str:
     """
     digest = hashlib.sha256(_SCHEME.encode())
     for name in FOLDER_FILES:
-        with (folder / name).open("rb") as file:
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-                digest.update(f"{name} {len(content)}\n".encode())
-                digest.update(content)
+        with (
+            (folder / name).open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+        ):
+            digest.update(f"{name} {len(content)}\n".encode())
+            digest.update(content)
     return digest.hexdigest()[:_DIGITS]
 
 

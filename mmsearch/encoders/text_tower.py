@@ -38,7 +38,7 @@ def open_text_tower(fingerprint: str, name: str) -> NumpyTextTower | None:
         if folder_fingerprint(folder) != fingerprint:
             return None
         return _read_own(folder, fingerprint)
-    except Exception:  # missing or damaged (tokenizers raises bare Exception): torch will do
+    except Exception:  # noqa: BLE001  missing or damaged (tokenizers raises bare Exception): torch will do
         return None
 
 

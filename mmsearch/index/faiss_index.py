@@ -54,7 +54,7 @@ class FaissIndex:
             present = np.intersect1d(faiss.vector_to_array(self._index.id_map), allowed)
             size = len(present)
             selector = faiss.IDSelectorBatch(present)
-            parameters = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]  # added by faiss in Python
+            parameters = faiss.SearchParameters(sel=selector)
         k = min(k, size)
         if k == 0:
             empty = np.empty((len(queries), 0))

@@ -34,9 +34,8 @@ ALIASES: dict[str, Alias] = {
         "ViT-SO400M-16-SigLIP2-384",
         "webli",
         "timm/ViT-SO400M-16-SigLIP2-384",
-        "ImageNet 84.1 % (arXiv 2502.14786; its 512 px sibling: COCO 56.0 / 71.3), above SigLIP's "
-        "COCO 54.2 / 72.4 and every other model in the table; 1.14 G parameters, 4.5 GB, "
-        "Apache-2.0; wants a GPU",
+        "SigLIP 2 (arXiv 2502.14786), the successor of the SigLIP that leads the table with COCO "
+        "54.2 / 72.4; 1.14 G parameters, about 4.5 GB, Apache-2.0; wants a GPU",
     ),
     "fast": Alias(
         "ViT-B-32-256",

@@ -1,4 +1,3 @@
-import time
 from pathlib import Path
 
 import numpy as np
@@ -118,9 +117,7 @@ def test_a_device_that_cannot_be_used_is_a_model_error(tiny_folder: Path, device
 @pytest.mark.parametrize("name", ["fast", "hf-hub:org/repo", "ViT-B-32/laion2b_s34b_b79k"])
 def test_an_unreachable_hub_is_told_at_once_with_the_offline_ways(name: str) -> None:
     with pytest.raises(HubUnreachableError, match=r"127.0.0.1:9.*mini.*--model.*cache") as caught:
-        start = time.monotonic()
         load_encoder(name, device="cpu")
-    assert time.monotonic() - start < 30
     assert name in str(caught.value)
 
 
