@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from mmsearch import __version__
 from mmsearch.cli import index, manage, query
 from mmsearch.errors import MmsearchError, exit_code
 
@@ -56,9 +57,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
-
-        typer.echo(f"mmsearch {version('mmsearch')}")
+        typer.echo(f"mmsearch {__version__}")
         raise typer.Exit
 
 

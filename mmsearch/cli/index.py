@@ -143,11 +143,15 @@ class ProgressBar:
         if self._bar is None:
             from tqdm import tqdm
 
-            self._bar = tqdm(unit=" items", dynamic_ncols=True, file=sys.stderr, leave=False)
+            # Nothing but words until there is a total to measure against.
+            self._bar = tqdm(
+                unit=" items", dynamic_ncols=True, file=sys.stderr, leave=False, bar_format="{desc}"
+            )
         if progress.step == "commit":
             if progress.total is not None and progress.total != self._bar.total:
                 self._bar.total = progress.total
                 self._bar.unpause()  # rate and ETA count from the first item, not from the scan
+            self._bar.bar_format = None
             self._bar.set_description("index", refresh=False)
             self._bar.update(progress.done - self._bar.n)
         elif progress.step == "scan":

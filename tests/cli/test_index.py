@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,7 @@ def test_progress_on_a_terminal_shows_count_rate_and_time_left(
     with ProgressBar() as bar:
         bar(Progress("scan", 10))
         bar(Progress("commit", 0, 10))
+        time.sleep(0.15)  # tqdm redraws every 0.1 s
         bar(Progress("commit", 10, 10))
     drawn = capsys.readouterr().err
     assert "scan: 10 found" in drawn
