@@ -12,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := build/demo/.mmsearch
 MMSEARCH := $(BIN)/mmsearch --collection $(DEMO)
-PICTURE ?= sample_data/images/car-red-01.jpg
+PICTURE ?= sample_data/photos/red-car-wooden-table.jpg
 
 .PHONY: demo test test-all lint format clean
 
