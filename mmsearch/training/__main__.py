@@ -98,6 +98,7 @@ def save(model: CustomTextCLIP, out: Path) -> None:
             shutil.copyfile(MODEL_DIR / name, out / name)
     partial = out / f"{WEIGHTS_NAME}.partial"
     save_file(quantise_state(model.state_dict()), str(partial))
+    partial.chmod(0o644)
     partial.replace(out / WEIGHTS_NAME)
 
 
