@@ -61,7 +61,13 @@ def _status_lines(found: Status) -> str:
 def _last_run(run: Mapping[str, Any] | None) -> str:
     if not run:
         return "never"
-    return ", ".join(f"{name} {value}" for name, value in run.items() if value is not None)
+    counts = [f"{name} {run[name]}" for name in LAST_RUN_COUNTS if run.get(name)]
+    failed = len(run.get("failures") or ())
+    parts = [str(run.get("finished_at", "unknown")), *counts]
+    parts += [f"failed {failed}"] if failed else []
+    parts += [f"{run['seconds']:.1f} s"] if "seconds" in run else []
+    parts += ["interrupted"] if run.get("interrupted") else []
+    return ", ".join(parts)
 
 
 def remove(
