@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from mmsearch.collection import Collection, Status
 
 
+LAST_RUN_COUNTS = ("added", "changed", "moved", "returned", "missing", "unchanged")
+
+
 def status(
     ctx: typer.Context, as_json: JsonOption = False, collection: CollectionOption = None
 ) -> None:
