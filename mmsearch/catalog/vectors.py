@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from mmsearch.durable import sync_directory
 from mmsearch.errors import CorruptionError, StorageError
 
 if TYPE_CHECKING:
@@ -87,12 +88,3 @@ class VectorFile:
 def checksum(rows: npt.NDArray[np.float16]) -> bytes:
     """blake2b-16 of the rows' bytes."""
     return hashlib.blake2b(np.ascontiguousarray(rows).tobytes(), digest_size=16).digest()
-
-
-def sync_directory(directory: Path) -> None:
-    """Make a creation or rename inside `directory` survive a power cut."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

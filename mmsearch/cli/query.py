@@ -115,11 +115,10 @@ def _kinds(collection: Collection, term: Term, to: Modality | None) -> Sequence[
     """The kinds of answers asked for, each a search of its own: their scores do not compare."""
     if to is not None:
         return (to,)
-    if term.text is not None:
-        return ("image",)
     status = collection.status()
     counts = {"image": status.images, "text": status.texts}
-    return [modality for modality in MODALITIES if counts[modality]] or ("image",)
+    kinds = [modality for modality in MODALITIES if counts[modality]] or [MODALITIES[0]]
+    return kinds[:1] if term.text is not None else kinds
 
 
 def _search(collection: Collection, query: Query) -> list[Hit]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import faiss
 import numpy as np
 
-from mmsearch.catalog.vectors import sync_directory
+from mmsearch.durable import sync_directory
 from mmsearch.errors import StorageError
 
 if TYPE_CHECKING:
