@@ -13,9 +13,11 @@ MOBILENET_SAME = "mobilenetv2_100_same"
 def register() -> None:
     """Teach timm the name `mobilenetv2_100_same`; calling it again changes nothing.
 
-    The ImageNet weights of this MobileNetV2 were trained with TensorFlow's "SAME" padding, and open_clip's
+    The ImageNet weights of this MobileNetV2 were trained with TensorFlow's "SAME" padding, and
+    open_clip's
     timm adapter has no way to ask for it, so the padding is part of the name.
-    timm is imported here, not at the top: reading a model's configuration should not cost its import.
+    timm is imported here, not at the top: reading a model's configuration should not cost its
+    import.
     """
     import timm
     from timm.models import register_model

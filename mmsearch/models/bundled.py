@@ -18,10 +18,11 @@ WEIGHTS_NAME = "open_clip_model.safetensors"
 
 
 def read_model_cfg(directory: str | Path) -> dict[str, Any]:
-    """The keyword arguments of open_clip's `CustomTextCLIP`, with the text tower's files found in `directory`."""
+    """The keyword arguments of open_clip's `CustomTextCLIP`, with the text tower's files found in
+    `directory`."""
     directory = Path(directory).resolve()
     config = json.loads((directory / CONFIG_NAME).read_text(encoding="utf-8"))
-    model_cfg = copy.deepcopy(config["model_cfg"])
+    model_cfg: dict[str, Any] = copy.deepcopy(config["model_cfg"])
     model_cfg["text_cfg"].update(
         hf_model_name=str(directory), hf_tokenizer_name=str(directory), hf_model_pretrained=False
     )

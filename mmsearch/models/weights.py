@@ -14,8 +14,10 @@ SCALE_SUFFIX = ".scale"
 def load_state(path: str | Path) -> dict[str, torch.Tensor]:
     """Read a safetensors file into a state dict that any model can load.
 
-    A tensor `NAME` of int8, shape (rows, ...), that has a companion `NAME.scale`, shape (rows,), comes back as
-    float32 `NAME * scale`. Other floating tensors come back as float32; integer tensors as they are.
+    A tensor `NAME` of int8, shape (rows, ...), that has a companion `NAME.scale`, shape (rows,),
+    comes back as
+    float32 `NAME * scale`. Other floating tensors come back as float32; integer tensors as they
+    are.
     """
     from safetensors.torch import load_file
 

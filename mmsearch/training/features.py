@@ -1,4 +1,5 @@
-"""What the frozen part of the image backbone makes of each picture, computed once and kept on disk."""
+"""What the frozen part of the image backbone makes of each picture, computed once and kept on
+disk."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,15 +17,15 @@ from mmsearch.training.data import Corpus, decode
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
 
-# Activations of a small batch stay in the processor's caches: at 64 the same backbone is up to twice as slow.
+# Activations of a small batch stay in the processor's caches: at 64 the same backbone is up to
+# twice as slow.
 BATCH = 8
 CHUNK = 512
 FROZEN_STAGES = 6
 
 
-def load_features(corpus: Corpus, trunk: nn.Module, cache: Path) -> NDArray[np.float16]:
+def load_features(corpus: Corpus, trunk: Any, cache: Path) -> NDArray[np.float16]:
     """Input of the backbone's last stage, shape (n, 160, 7, 7).
 
     Written in chunks of 512 pictures, so that an interrupted run goes on where it stopped.
@@ -52,7 +53,7 @@ def load_features(corpus: Corpus, trunk: nn.Module, cache: Path) -> NDArray[np.f
     return np.concatenate(chunks)
 
 
-def encode(pictures: Iterator[bytes], trunk: nn.Module) -> NDArray[np.float16]:
+def encode(pictures: Iterator[bytes], trunk: Any) -> NDArray[np.float16]:
     """Feature maps of encoded pictures, shape (n, 160, 7, 7)."""
     import torch
 
@@ -73,19 +74,21 @@ def to_tensor(images: NDArray[np.uint8]) -> torch.Tensor:
     return pixels.div_(127.5).sub_(1.0).contiguous(memory_format=torch.channels_last)
 
 
-def frozen_stages(trunk: nn.Module, images: torch.Tensor) -> torch.Tensor:
+def frozen_stages(trunk: Any, images: torch.Tensor) -> Any:
     """(n, 3, 224, 224) images to the (n, 160, 7, 7) input of the last stage."""
     return trunk.blocks[:FROZEN_STAGES](trunk.bn1(trunk.conv_stem(images)))
 
 
-def last_stage(trunk: nn.Module, maps: torch.Tensor) -> torch.Tensor:
-    """(n, 160, 7, 7) maps to the backbone's (n, 1280) pooled features: `frozen_stages`, then this, is the trunk."""
+def last_stage(trunk: Any, maps: Any) -> Any:
+    """(n, 160, 7, 7) maps to the backbone's (n, 1280) pooled features: `frozen_stages`, then
+    this, is the trunk."""
     maps = trunk.blocks[FROZEN_STAGES:](maps)  # (n, 320, 7, 7)
     return trunk.forward_head(trunk.bn2(trunk.conv_head(maps)), pre_logits=True)  # (n, 1280)
 
 
-def folded(trunk: nn.Module) -> nn.Module:
-    """A faster copy of `trunk` for inference: batch norms are folded into the convolutions before them."""
+def folded(trunk: Any) -> Any:
+    """A faster copy of `trunk` for inference: batch norms are folded into the convolutions before
+    them."""
     import torch
 
     trunk = copy.deepcopy(trunk).eval()
@@ -94,15 +97,16 @@ def folded(trunk: nn.Module) -> nn.Module:
     return trunk.to(memory_format=torch.channels_last)
 
 
-def _fold(module: nn.Module) -> None:
+def _fold(module: Any) -> None:
     from torch import nn
 
-    previous: nn.Module | None = None
+    previous: Any = None
     for name, child in list(module.named_children()):
         if isinstance(child, nn.BatchNorm2d) and isinstance(previous, nn.Conv2d):
-            scale = child.weight / (child.running_var + child.eps).sqrt()
+            norm: Any = child  # its statistics are typed as if they might be absent
+            scale = norm.weight / (norm.running_var + norm.eps).sqrt()
             bias = 0.0 if previous.bias is None else previous.bias
-            previous.bias = nn.Parameter(child.bias + (bias - child.running_mean) * scale)
+            previous.bias = nn.Parameter(norm.bias + (bias - norm.running_mean) * scale)
             previous.weight.mul_(scale[:, None, None, None])
             # timm's batch norm carries the activation that follows it.
             setattr(module, name, getattr(child, "act", nn.Identity()))

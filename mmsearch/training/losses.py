@@ -1,4 +1,5 @@
-"""The contrastive loss, for pictures with several right captions and captions with several right pictures."""
+"""The contrastive loss, for pictures with several right captions and captions with several right
+pictures."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ if TYPE_CHECKING:
 def positives(owned: torch.Tensor, captions: torch.Tensor) -> torch.Tensor:
     """Which caption describes which picture: a (n, m) mask.
 
-    owned: (n, c) ids of each picture's captions, padded with -1. captions: (m,) ids of the captions in the batch.
+    owned: (n, c) ids of each picture's captions, padded with -1. captions: (m,) ids of the
+    captions in the batch.
     Two pictures that share the caption "red dress" are both right for it.
     """
     return (owned[:, :, None] == captions[None, None, :]).any(dim=1)
@@ -22,7 +24,8 @@ def symmetric_contrastive(
 ) -> torch.Tensor:
     """Mean of both directions' cross entropy against a target spread evenly over the positives.
 
-    images: (n, d) and texts: (m, d), unit rows. positive: (n, m) mask with a true entry in every row and column.
+    images: (n, d) and texts: (m, d), unit rows. positive: (n, m) mask with a true entry in every
+    row and column.
     With one positive each it is CLIP's loss (Radford et al. 2021); with several, SupCon's L_out
     (Khosla et al. 2020, eq. 2).
     """

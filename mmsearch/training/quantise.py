@@ -17,8 +17,10 @@ MIN_ROW = 64
 def quantise_state(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Quantise the matrices of `state`; `mmsearch.models.weights.dequantise` undoes it.
 
-    Each floating tensor of shape (rows, columns) with at least 64 columns becomes an int8 tensor under its own name
-    and a float32 `NAME.scale` of shape (rows,), symmetric about zero. Convolutions stay out: they are few
+    Each floating tensor of shape (rows, columns) with at least 64 columns becomes an int8 tensor
+    under its own name
+    and a float32 `NAME.scale` of shape (rows,), symmetric about zero. Convolutions stay out: they
+    are few
     bytes and lose most. Everything else that floats becomes float16, integers pass through.
     """
     stored: dict[str, torch.Tensor] = {}
@@ -33,7 +35,8 @@ def quantise_state(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def quantise_rows(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Split a (rows, columns) matrix into int8 values of the same shape and float32 scales of shape (rows,)."""
+    """Split a (rows, columns) matrix into int8 values of the same shape and float32 scales of
+    shape (rows,)."""
     import torch
 
     matrix = matrix.float()

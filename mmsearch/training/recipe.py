@@ -18,14 +18,16 @@ if TYPE_CHECKING:
     from open_clip.model import CustomTextCLIP
     from torch import nn
 
-# How often a batch comes from each set. A batch never mixes sets: telling a dog from a shoe teaches little.
+# How often a batch comes from each set. A batch never mixes sets: telling a dog from a shoe
+# teaches little.
 MIXTURE = {"flickr": 0.62, "fashion": 0.14, "grocery": 0.05, "clothing": 0.03, "renders": 0.16}
 MAX_SCALE = 100.0
 
 
 @dataclass(frozen=True)
 class Phase:
-    """One run of the optimiser. `stage_lr` is the learning rate of the last image stage; 0 leaves it frozen."""
+    """One run of the optimiser. `stage_lr` is the learning rate of the last image stage; 0 leaves
+    it frozen."""
 
     name: str
     steps: int
@@ -44,16 +46,25 @@ LAST_STAGE = Phase("last stage", steps=250, batch=256, head_lr=3e-4, stage_lr=2e
 
 def trainable(model: CustomTextCLIP, phase: Phase) -> list[tuple[float, dict[str, nn.Parameter]]]:
     """Parameters that `phase` moves, by learning rate."""
-    heads = {f"visual.head.{name}": parameter for name, parameter in model.visual.head.named_parameters()}
-    heads.update((f"text.proj.{name}", parameter) for name, parameter in model.text.proj.named_parameters())
+    heads = {
+        f"visual.head.{name}": parameter for name, parameter in model.visual.head.named_parameters()
+    }
+    heads.update(
+        (f"text.proj.{name}", parameter) for name, parameter in model.text.proj.named_parameters()
+    )
     heads["logit_scale"] = model.logit_scale
     groups = [(phase.head_lr, heads)]
     if phase.stage_lr:
         trunk = model.visual.trunk
-        stage = {f"{part}.{name}": parameter
-                 for part, module in (("blocks", trunk.blocks[FROZEN_STAGES:]), ("conv", trunk.conv_head),
-                                      ("bn", trunk.bn2))
-                 for name, parameter in module.named_parameters()}
+        stage = {
+            f"{part}.{name}": parameter
+            for part, module in (
+                ("blocks", trunk.blocks[FROZEN_STAGES:]),
+                ("conv", trunk.conv_head),
+                ("bn", trunk.bn2),
+            )
+            for name, parameter in module.named_parameters()
+        }
         groups.append((phase.stage_lr, stage))
     return groups
 
@@ -63,15 +74,22 @@ def pool_all(model: CustomTextCLIP, maps: torch.Tensor) -> torch.Tensor:
     import torch
 
     with torch.inference_mode():
-        return torch.cat([last_stage(model.visual.trunk, part.float()) for part in maps.split(64)]).clone()
+        return torch.cat(
+            [last_stage(model.visual.trunk, part.float()) for part in maps.split(64)]
+        ).clone()
 
 
 def train(
-    model: CustomTextCLIP, table: Table, phase: Phase, seed: int, after: Callable[[int, float], None] | None = None
+    model: CustomTextCLIP,
+    table: Table,
+    phase: Phase,
+    seed: int,
+    after: Callable[[int, float], None] | None = None,
 ) -> None:
     """Run `phase` on `model` in place and leave the moving average of its weights there.
 
-    The model stays in evaluation mode: batch norms keep their ImageNet statistics. `after(step, loss)` is called
+    The model stays in evaluation mode: batch norms keep their ImageNet statistics. `after(step,
+    loss)` is called
     after every step.
     """
     import torch
@@ -85,9 +103,13 @@ def train(
     parameters = [parameter for _, group in groups for parameter in group.values()]
     optimiser = torch.optim.AdamW(
         [
-            {"params": [p for p in group.values() if (p.dim() > 1) == decays], "base": rate,
-             "weight_decay": phase.weight_decay * decays}
-            for rate, group in groups for decays in (True, False)
+            {
+                "params": [p for p in group.values() if (p.dim() > 1) == decays],
+                "base": rate,
+                "weight_decay": phase.weight_decay * decays,
+            }
+            for rate, group in groups
+            for decays in (True, False)
         ],
         betas=(0.9, 0.98),
     )
@@ -102,8 +124,14 @@ def train(
             group["lr"] = group["base"] * schedule(step, phase)
         corpus = present[random.choice(len(present), p=weights / weights.sum())]
         rows, captions = table.draw(corpus, phase.batch, random)
-        pooled = last_stage(model.visual.trunk, table.maps[rows].float()) if features is None else features[rows]
-        images = functional.normalize(model.visual.head(functional.dropout(pooled, phase.dropout)), dim=-1)
+        pooled = (
+            last_stage(model.visual.trunk, table.maps[rows].float())
+            if features is None
+            else features[rows]
+        )
+        images = functional.normalize(
+            model.visual.head(functional.dropout(pooled, phase.dropout)), dim=-1
+        )
         states = functional.dropout(table.captions[captions], phase.dropout / 2)
         texts = functional.normalize(model.text.proj(states), dim=-1)
         scale = model.logit_scale.exp()
@@ -115,7 +143,9 @@ def train(
         with torch.no_grad():
             model.logit_scale.clamp_(0.0, log(MAX_SCALE))
             decay = min(phase.ema, (1 + step) / (10 + step))
-            torch._foreach_lerp_(average, [parameter.detach() for parameter in parameters], 1 - decay)
+            torch._foreach_lerp_(
+                average, [parameter.detach() for parameter in parameters], 1 - decay
+            )
         if after is not None:
             after(step, loss.item())
     with torch.no_grad():
@@ -130,8 +160,11 @@ def schedule(step: int, phase: Phase) -> float:
     return (1 + cos(pi * (step - phase.warmup) / max(1, phase.steps - phase.warmup))) / 2
 
 
-def hits(model: CustomTextCLIP, table: Table, corpus: str, at: tuple[int, ...] = (1, 5, 10)) -> dict[int, float]:
-    """Share of the held-out captions of `corpus` with a right picture among the first k of its held-out pictures."""
+def hits(
+    model: CustomTextCLIP, table: Table, corpus: str, at: tuple[int, ...] = (1, 5, 10)
+) -> dict[int, float]:
+    """Share of the held-out captions of `corpus` with a right picture among the first k of its
+    held-out pictures."""
     import torch
     from torch.nn import functional
 
@@ -139,7 +172,9 @@ def hits(model: CustomTextCLIP, table: Table, corpus: str, at: tuple[int, ...] =
     owned = table.owned[rows]
     captions = owned[owned >= 0].unique()
     with torch.inference_mode():
-        images = functional.normalize(model.visual.head(pool_all(model, table.maps[rows])), dim=-1)  # (n, d)
+        images = functional.normalize(
+            model.visual.head(pool_all(model, table.maps[rows])), dim=-1
+        )  # (n, d)
         texts = functional.normalize(model.text.proj(table.captions[captions]), dim=-1)  # (m, d)
         ranked = (texts @ images.T).topk(min(max(at), len(rows)), dim=1).indices  # (m, k)
         found = positives(owned, captions).T.gather(1, ranked)  # (m, k)

@@ -1,4 +1,5 @@
-"""All training and evaluation data as arrays: feature maps, caption states, and who owns which caption."""
+"""All training and evaluation data as arrays: feature maps, caption states, and who owns which
+caption."""
 
 from __future__ import annotations
 
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
 class Table:
     """Pictures and captions by row number.
 
-    maps: (n, 160, 7, 7) float16, what the frozen stages make of each picture. captions: (v, 384) float32 pooled
-    states of each distinct caption. owned: (n, c) caption rows of each picture, padded with -1. corpus: (n,) the
+    maps: (n, 160, 7, 7) float16, what the frozen stages make of each picture. captions: (v, 384)
+    float32 pooled
+    states of each distinct caption. owned: (n, c) caption rows of each picture, padded with -1.
+    corpus: (n,) the
     set's name. held_out: (n,) true for pictures kept for evaluation.
     """
 
@@ -33,8 +36,11 @@ class Table:
     def rows(self, corpus: str, held_out: bool) -> NDArray[np.int64]:
         return np.flatnonzero((self.corpus == corpus) & (self.held_out == held_out))
 
-    def draw(self, corpus: str, count: int, random: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        """Rows of up to `count` training pictures of one set, and one caption of each: two (n,) tensors."""
+    def draw(
+        self, corpus: str, count: int, random: np.random.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Rows of up to `count` training pictures of one set, and one caption of each: two (n,)
+        tensors."""
         import torch
 
         rows = self.rows(corpus, held_out=False)

@@ -39,13 +39,20 @@ def tokenise(captions: list[str], model_dir: Path) -> torch.Tensor:
 
 
 def pooled(tower: HFTextEncoder, tokens: torch.Tensor) -> torch.Tensor:
-    """(n, t) token ids to the (n, 384) mean of the last hidden states: the tower without its projection."""
+    """(n, t) token ids to the (n, 384) mean of the last hidden states: the tower without its
+    projection."""
     mask = (tokens != tower.config.pad_token_id).long()
-    return tower.pooler(tower.transformer(input_ids=tokens, attention_mask=mask), mask)
+    states: torch.Tensor = tower.pooler(
+        tower.transformer(input_ids=tokens, attention_mask=mask), mask
+    )
+    return states
 
 
-def load_pooled(captions: list[str], tower: HFTextEncoder, model_dir: Path, cache: Path) -> NDArray[np.float32]:
-    """Pooled states of `captions`, shape (n, 384), in their order; only captions not yet in `cache` are computed."""
+def load_pooled(
+    captions: list[str], tower: HFTextEncoder, model_dir: Path, cache: Path
+) -> NDArray[np.float32]:
+    """Pooled states of `captions`, shape (n, 384), in their order; only captions not yet in
+    `cache` are computed."""
     import torch
     from tqdm import tqdm
 
@@ -56,7 +63,11 @@ def load_pooled(captions: list[str], tower: HFTextEncoder, model_dir: Path, cach
             keys, values = stored["keys"], stored["values"]
         known.update((key.tobytes(), value) for key, value in zip(keys, values, strict=True))
     digests = [hashlib.sha256(caption.encode()).digest()[:16] for caption in captions]
-    missing = {digest: caption for digest, caption in zip(digests, captions, strict=True) if digest not in known}
+    missing = {
+        digest: caption
+        for digest, caption in zip(digests, captions, strict=True)
+        if digest not in known
+    }
     # Captions of one length share a batch, so that little is spent on padding.
     todo = sorted(missing.items(), key=lambda pair: len(pair[1]))
     with torch.inference_mode(), tqdm(total=len(todo), desc="captions", mininterval=5.0) as bar:

@@ -18,7 +18,7 @@ def encoder(tiny_folder: Path) -> OpenClipEncoder:
     return load_encoder(str(tiny_folder), device="cpu", batch_size=4)
 
 
-def random_pixels(n: int, size: int) -> np.ndarray:  # type: ignore[type-arg]
+def random_pixels(n: int, size: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (n, size, size, 3), dtype=np.uint8)
 
 

@@ -14,7 +14,7 @@ from .conftest import TEXT_CFG, save_tiny_model
 TEXTS = [*PROBES, "Hello <end_of_text> hidden", "&lt;b&gt; tag &AMP; more", "\ufb01ne \uff46\uff55"]
 
 
-def least_cosine(a: np.ndarray, b: np.ndarray) -> float:  # type: ignore[type-arg]
+def least_cosine(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.einsum("nd,nd->n", a, b).min())
 
 
