@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmsearch.encoders import model_source
+from mmsearch.encoders.memory import keep_freed_memory
 from mmsearch.encoders.preprocess import Preprocess
 from mmsearch.errors import ModelError
 
@@ -164,6 +165,8 @@ def load_encoder(
         raise ModelError(f"batch size {batch_size}: must be at least 1")
     model_source.parse_name(name)  # a name that can mean nothing should not cost torch's import
     chosen = choose_device(device)
+    if chosen.type == "cpu":
+        keep_freed_memory()
     note = on_note or (lambda _: None)
     loaded = model_source.load(name, note)
     size = batch_size or _BATCH_SIZES.get(chosen.type, _CPU_BATCH_SIZE)

@@ -1,0 +1,50 @@
+"""The bundled model on the sample pictures: what a new user sees in the first minute."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import mmsearch
+
+SAMPLE = Path(__file__).parent.parent / "sample_data"
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[mmsearch.Collection]:
+    with mmsearch.open(tmp_path_factory.mktemp("shop") / "c", create=True) as collection:
+        report = collection.index([SAMPLE])
+        assert (report.added, report.failures) == (160, ())
+        yield collection
+
+
+@pytest.fixture(scope="module")
+def captions() -> dict[str, str]:
+    loaded: dict[str, str] = json.loads((SAMPLE / "captions.json").read_text(encoding="utf-8"))
+    return loaded
+
+
+def test_red_car_finds_a_red_car_first(shop: mmsearch.Collection) -> None:
+    best = shop.search("red car", k=1)[0]
+    assert best.attributes["colour"] == "red"
+    assert best.group == "car"
+
+
+def test_captions_find_their_pictures(shop: mmsearch.Collection, captions: dict[str, str]) -> None:
+    answers = shop.search_many(list(captions.values()), to="image", k=1)
+    right = [
+        hits[0].path is not None and hits[0].path.endswith(image)
+        for image, hits in zip(captions, answers, strict=True)
+    ]
+    assert sum(right) / len(right) >= 0.8
+
+
+def test_a_picture_finds_its_caption_among_the_first_three(
+    shop: mmsearch.Collection, captions: dict[str, str]
+) -> None:
+    image = "photos/red-car-wooden-table.jpg"
+    hits = shop.search(SAMPLE / image, to="text", k=3)
+    assert captions[image] in [hit.text for hit in hits]
