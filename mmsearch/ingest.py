@@ -10,6 +10,7 @@ import hashlib
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
@@ -286,6 +287,7 @@ class Ingest:
 
     def _commit(self, batch: list[_Decoded], vanished: dict[bytes, list[StoredItem]]) -> None:
         write = Write()
+        outcomes: Counter[str] = Counter()
         images: dict[bytes, npt.NDArray[np.uint8]] = {}
         texts: dict[bytes, str] = {}
         for one in batch:
@@ -297,7 +299,7 @@ class Ingest:
                 images.setdefault(one.image_digest, one.pixels)
             if digest and ("text", digest) not in self._known:
                 texts.setdefault(digest, one.source.text or "")
-            self._place(one, digest, write, vanished)
+            outcomes[self._place(one, digest, write, vanished)] += 1
             write.recovered.append(one.source.key)
         images = {d: p for d, p in images.items() if ("image", d) not in self._known}
         vectors = self._encode(images, texts)
@@ -318,6 +320,10 @@ class Ingest:
         if write:
             self._catalog.commit(write)
             self._known.update((modality, digest) for modality, digest, _ in write.embeddings)
+        # Counted only now: a run that is interrupted reports what it has really kept.
+        self._tally.added += outcomes["added"]
+        self._tally.changed += outcomes["changed"]
+        self._tally.moved += outcomes["moved"]
         self._tally.commit_s += time.perf_counter() - started
         self._progress(Progress("committed"))
 
@@ -342,18 +348,18 @@ class Ingest:
         text_digest: bytes | None,
         write: Write,
         vanished: dict[bytes, list[StoredItem]],
-    ) -> None:
+    ) -> Literal["added", "changed", "moved", "same"]:
         """Add the item's row to `write`: a new one, a change, or a move of one that vanished."""
         source, old = one.source, one.old
+        outcome: Literal["added", "changed", "moved", "same"] = "same"
         if old is not None:
             if _content(old) != (one.image_digest, source.text, source.group, source.attributes):
-                self._tally.changed += 1
+                outcome = "changed"
         else:
             content = one.image_digest or text_digest
             same = vanished.get(content) if content else None
             old = same.pop() if same else None
-            self._tally.moved += old is not None
-            self._tally.added += old is None
+            outcome = "moved" if old else "added"
         write.items.append(
             {
                 "id": old.id if old else None,
@@ -370,6 +376,7 @@ class Ingest:
                 "mtime_ns": source.stamp.mtime_ns,
             }
         )
+        return outcome
 
     def _fail(self, one: _Decoded, write: Write) -> None:
         failure = Failure(one.source.key, one.error or "")
