@@ -66,7 +66,7 @@ class Scan:
         scan.complete
 
     `complete` is True once the iteration ended and everything below the roots was seen: only
-    then is an item that was not found really gone. Tables come first, then pictures, then texts.
+    then is an item that was not found really gone. Tables come first, then texts, then pictures.
 
     Raises RootError, on construction, for a root that is missing or unreadable; TableError,
     while iterating, for a root that is itself a table file and cannot be read as one.

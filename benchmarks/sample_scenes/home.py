@@ -107,18 +107,7 @@ cylinder{y*1.6,y*1.8,.02 texture{T_Black}}
 sphere{0,.1 scale <1,2.2,1> translate y*1.95 texture{T_Flame}}
 light_source{<0,2.0,0> rgb <.6,.42,.2> fade_distance 1 fade_power 2 shadowless}
 """
-BRIGHT = (
-    "red",
-    "blue",
-    "green",
-    "yellow",
-    "orange",
-    "purple",
-    "pink",
-    "white",
-    "black",
-    "turquoise",
-)
+BRIGHT = tuple(colour for colour in ANY if colour != "brown")
 WOODS = ("brown", "white", "red", "blue", "green", "black", "yellow")
 
 HOME = [
