@@ -30,7 +30,9 @@ ARROWS = {
     "search": GROUND | {"images", "encoders", "catalog", "index", "models"},
     "collection": GROUND
     | {"ingest", "search", "scan", "images", "encoders", "catalog", "index", "models"},
-    "cli": GROUND | {"collection", "encoders", "models", "scan", "images"},
+    "evaluation": GROUND
+    | {"collection", "encoders", "models", "images", "tables", "search", "index", "durable"},
+    "cli": GROUND | {"collection", "encoders", "models", "scan", "images", "evaluation"},
     "server": GROUND | {"collection", "images"},
     "training": GROUND | {"models", "encoders", "images"},
 }
@@ -45,6 +47,8 @@ HOMES = {
     "sqlalchemy": {"catalog"},
     "pyarrow": {"tables"},
     "pillow_heif": {"images"},
+    "ir_measures": {"evaluation"},
+    "scipy": {"evaluation"},
     "typer": {"cli"},
     "tqdm": {"cli", "training"},
     "rich": {"cli"},

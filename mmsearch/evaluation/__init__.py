@@ -1,0 +1,1 @@
+"""Measure how well an encoder and an index find things, and say so reproducibly."""
