@@ -47,11 +47,14 @@ class RankedRun:
 
 @dataclass(frozen=True)
 class RankedItem:
-    """One item in a ranking. `image` is a file for a thumbnail; `grade` 0: wrong or unjudged."""
+    """One item in a ranking; `grade` 0: wrong or unjudged.
+
+    `image` names its picture: a file, or `SHARD.tar::MEMBER`; `pictures.read` gives the bytes.
+    """
 
     rank: int  # from 1; 0: not in the ranking at all
     id: str
-    score: float  # NaN where the rank is 0
+    score: float | None  # None for a relevant item that is not among the results
     grade: int
     image: str | None = None
     text: str | None = None
@@ -63,7 +66,7 @@ class QueryDetail:
 
     id: str
     text: str | None  # a text query, or the text part of a mixed one
-    image: str | None  # file of a picture query
+    image: str | None  # a picture query, named as in `RankedItem`
     measure: str  # the one by which it was chosen, for example "AP"
     value: float
     relevant: tuple[RankedItem, ...]  # the first few, by grade and then by rank
@@ -228,16 +231,12 @@ def _array(values: list[float | None], *, missing: float) -> PerQuery:
 def _detail_json(detail: QueryDetail) -> dict[str, Any]:
     plain = dict(vars(detail))
     for part in ("relevant", "results"):
-        plain[part] = [vars(item) | {"score": _number(item.score)} for item in plain[part]]
+        plain[part] = [dict(vars(item)) for item in plain[part]]
     return plain
 
 
 def _detail(plain: Mapping[str, Any]) -> QueryDetail:
     parts = {
-        part: tuple(
-            RankedItem(**{**item, "score": math.nan if item["score"] is None else item["score"]})
-            for item in plain[part]
-        )
-        for part in ("relevant", "results")
+        part: tuple(RankedItem(**item) for item in plain[part]) for part in ("relevant", "results")
     }
     return QueryDetail(**{**plain, **parts})

@@ -1,0 +1,140 @@
+"""Judgements and rankings in TREC's text forms, read strictly.
+
+qrels: `query iteration item grade`; run: `query Q0 item rank score tag`, both separated by blanks
+(usnistgov/trec_eval, README). A line that is wrong is an error: skipping it would change figures.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mmsearch.errors import InputError, UsageError
+from mmsearch.evaluation.files import write_file
+from mmsearch.evaluation.ranks import tie_order
+from mmsearch.evaluation.result import RankedRun, Run
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_BLANK = re.compile(r"\s")
+
+
+def read_qrels(path: Path) -> dict[str, dict[str, int]]:
+    """query -> item -> grade; negative grades (spam, in some tracks) count as 0, as in trec_eval.
+
+    Raises InputError for a malformed or repeated line and for an empty file.
+    """
+    qrels: dict[str, dict[str, int]] = {}
+    for number, fields in _lines(path, 4, "query iteration item grade"):
+        query, _, item, text = fields
+        try:
+            grade = int(text)
+        except ValueError as error:
+            raise InputError(f"{path}:{number}: the grade {text!r} is no whole number") from error
+        if item in qrels.setdefault(query, {}):
+            raise InputError(f"{path}:{number}: {item!r} was already judged for query {query!r}")
+        qrels[query][item] = max(grade, 0)
+    if not qrels:
+        raise InputError(f"{path}: no judgements in it")
+    return qrels
+
+
+def read_run(path: Path) -> dict[str, dict[str, float]]:
+    """query -> item -> score. The rank column is ignored, as trec_eval does: scores decide.
+
+    Raises InputError for a malformed or repeated line, a score that is no number, an empty file.
+    """
+    run: dict[str, dict[str, float]] = {}
+    for number, fields in _lines(path, 6, "query Q0 item rank score tag"):
+        query, _, item, _, text, _ = fields
+        try:
+            score = float(text)
+        except ValueError as error:
+            raise InputError(f"{path}:{number}: the score {text!r} is no number") from error
+        if math.isnan(score):
+            raise InputError(f"{path}:{number}: the score is NaN: it has no place in a ranking")
+        if item in run.setdefault(query, {}):
+            raise InputError(f"{path}:{number}: {item!r} was already returned for query {query!r}")
+        run[query][item] = score
+    if not run:
+        raise InputError(f"{path}: the run is empty")
+    return run
+
+
+def write_run(path: Path, run: RankedRun, tag: str) -> None:
+    """Write `run`; nine digits keep every 32-bit score apart, so that other tools agree.
+
+    Raises UsageError for ids with blanks, StorageError where the file cannot be written.
+    """
+    for name in (*run.queries, *run.items):
+        if _BLANK.search(name) or not name:
+            raise UsageError(
+                f"the id {name!r} holds a blank, which a TREC run cannot carry: export needs "
+                "ids or file names without blanks"
+            )
+    tag = _BLANK.sub("_", tag) or "mmsearch"
+    lines = []
+    for query, order, scores in zip(run.queries, run.order, run.scores, strict=True):
+        for rank, (item, score) in enumerate(
+            zip(order[order >= 0].tolist(), scores[order >= 0].tolist(), strict=True), 1
+        ):
+            lines.append(f"{query} Q0 {run.items[item]} {rank} {score:.9g} {tag}\n")
+    write_file(path, "".join(lines).encode())
+
+
+def ranked(run: Run) -> RankedRun:
+    """`run` in arrays, ranked by score under the tie rule. Raises InputError for NaN scores."""
+    queries = tuple(run)
+    items = tuple(sorted({item for scores in run.values() for item in scores}, reverse=True))
+    depth = max((len(scores) for scores in run.values()), default=0)
+    order = np.full((len(queries), depth), -1, np.int32)
+    best = np.full((len(queries), depth), np.nan, np.float32)
+    position = {item: i for i, item in enumerate(items)}
+    for row, (query, scored) in enumerate(run.items()):
+        columns = np.array([position[item] for item in scored], np.int32)
+        scores = np.array(list(scored.values()), np.float32)
+        if np.isnan(scores).any():
+            raise InputError(f"the run holds a NaN score for query {query!r}: it has no rank")
+        by_rank = np.lexsort((columns, -scores))  # `items` are in descending order already
+        order[row, : len(columns)] = columns[by_rank]
+        best[row, : len(columns)] = scores[by_rank]
+    return RankedRun(queries, items, order, best)
+
+
+def as_run(run: RankedRun) -> dict[str, dict[str, float]]:
+    """`run` as query -> item -> score. Item ids must be unique."""
+    tie_order(run.items)
+    return {
+        query: {
+            run.items[item]: score
+            for item, score in zip(order.tolist(), scores.tolist(), strict=True)
+            if item >= 0
+        }
+        for query, order, scores in zip(run.queries, run.order, run.scores, strict=True)
+    }
+
+
+def _lines(path: Path, count: int, form: str) -> Iterator[tuple[int, Sequence[str]]]:
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                fields = line.split()
+                if not fields:
+                    continue
+                if len(fields) != count:
+                    raise InputError(
+                        f"{path}:{number}: {len(fields)} columns where {count} are needed: {form}"
+                    )
+                yield number, fields
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror or error}); check the name"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 text, so neither qrels nor a run") from error
