@@ -2,7 +2,8 @@
 
 Names: `mini` (bundled); an alias (`best`, `fast`, `multilingual`); `ARCH/TAG`, such as
 `ViT-B-32/laion2b_s34b_b79k`; `hf-hub:org/repo`; a folder with open_clip_config.json and weights;
-`ARCH=/path/to/weights.pt`, a checkpoint file of a named architecture.
+the folder of an adapter that `mmsearch train` wrote; `ARCH=/path/to/weights.pt`, a checkpoint file
+of a named architecture.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mmsearch.encoders import hub
+from mmsearch.encoders.adapter import is_adapter
 from mmsearch.encoders.fingerprint import folder_fingerprint, model_fingerprint
 from mmsearch.encoders.torchvision_shim import import_open_clip
 from mmsearch.errors import MmsearchError, ModelError
@@ -31,7 +33,7 @@ CONFIG_NAME = "open_clip_config.json"
 class Source:
     """Where a model comes from. `place`: folder, file, tag or repository, by `kind`."""
 
-    kind: Literal["own-folder", "folder", "file", "tag", "repo"]
+    kind: Literal["own-folder", "folder", "adapter", "file", "tag", "repo"]
     architecture: str
     place: str
 
@@ -81,7 +83,18 @@ def own_folder(name: str) -> Path | None:
     return Path(source.place) if source.kind == "own-folder" else None
 
 
+def adapter_folder(name: str) -> Path | None:
+    """The folder that `name` means, if it holds an adapter of another model."""
+    try:
+        source = parse_name(name)
+    except ModelError:
+        return None
+    return Path(source.place) if source.kind == "adapter" else None
+
+
 def _folder_source(path: Path) -> Source:
+    if is_adapter(path):
+        return Source("adapter", "", str(path.resolve()))
     try:
         config = json.loads((path / CONFIG_NAME).read_text(encoding="utf-8"))
         text_cfg = config["model_cfg"]["text_cfg"]
@@ -100,6 +113,10 @@ def load(name: str, on_note: Callable[[str], None]) -> Loaded:
     Raises ModelError (unknown name, unusable weights) or HubUnreachableError.
     """
     source = parse_name(name)
+    if source.kind == "adapter":
+        raise ModelError(
+            f"model {name!r} is an adapter, and an open_clip model is needed here: name its base"
+        )
     try:
         open_clip = import_open_clip()
     except ImportError as exc:

@@ -53,7 +53,7 @@ class NumpyTextTower:
             for start in range(0, len(rows), step):
                 part = rows[start : start + step]
                 batch = np.array([encoded[row] for row in part], dtype=np.int64)  # (b, t)
-                out[part] = _unit(self._forward(batch))
+                out[part] = unit(self._forward(batch))
         return out
 
 
@@ -214,7 +214,8 @@ ACTIVATIONS: dict[str, Callable[[Floats], Floats]] = {
 }
 
 
-def _unit(x: Floats) -> Floats:
+def unit(x: Floats) -> Floats:
+    """Rows of length 1, (..., d)."""
     # The floor is that of torch.nn.functional.normalize.
     out: Floats = x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), np.float32(1e-12))
     return out

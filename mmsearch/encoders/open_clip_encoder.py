@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmsearch.encoders import model_source
+from mmsearch.encoders.image_head import split_tower
 from mmsearch.encoders.memory import keep_freed_memory
 from mmsearch.encoders.preprocess import Preprocess
 from mmsearch.errors import ModelError
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     import torch
     from PIL import Image
 
+    from mmsearch.encoders.adapted_encoder import AdaptedEncoder
+    from mmsearch.encoders.tensor_file import Floats
     from mmsearch.types import Pixels, Vectors
 
 Part = TypeVar("Part")
@@ -65,6 +68,33 @@ class OpenClipEncoder:
         """
         return self._encode(len(pixels), lambda part: self._image_features(pixels[part]))
 
+    @property
+    def has_pooled_features(self) -> bool:
+        """Whether `encode_pooled_images` can be had of this architecture."""
+        return split_tower(self.model.visual) is not None
+
+    def encode_pooled_images(self, pixels: Pixels) -> tuple[Vectors, Floats]:
+        """What `encode_images` gives, and (n, p) float32 features before the last projection.
+
+        Raises ModelError as `encode_images` does, and for a tower that has no such projection.
+        """
+        import torch
+
+        parts = split_tower(self.model.visual)
+        if parts is None:
+            raise ModelError(
+                f"model {self.name!r}: its image tower has no projection of its own; use its "
+                "embeddings (--features embedding)"
+            )
+        trunk, projection = parts
+
+        def features(part: slice) -> torch.Tensor:
+            pooled = trunk(self._normalised(pixels[part]))  # (b, p)
+            return torch.cat([self._unit(projection(pooled)), pooled.float()], dim=1)
+
+        both = self._encode(len(pixels), features)  # (n, d + p)
+        return both[:, : self.dim], both[:, self.dim :]
+
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """(n, d) float32 unit rows, in the order of `texts`."""
         if not texts:
@@ -102,11 +132,14 @@ class OpenClipEncoder:
         return parts
 
     def _image_features(self, pixels: Pixels) -> torch.Tensor:
+        return self._unit(self.model.encode_image(self._normalised(pixels)))
+
+    def _normalised(self, pixels: Pixels) -> torch.Tensor:
         import torch
 
         batch = self._to_device(torch.from_numpy(np.ascontiguousarray(pixels)))
         batch = batch.permute(0, 3, 1, 2).float().div_(255)  # (b, h, w, 3) -> (b, 3, h, w)
-        return self._unit(self.model.encode_image((batch - self._mean) / self._std))
+        return (batch - self._mean) / self._std
 
     def _text_features(self, tokens: torch.Tensor) -> torch.Tensor:
         return self._unit(self.model.encode_text(self._to_device(tokens)))
@@ -151,8 +184,30 @@ def load_encoder(
     device: str | None = None,
     batch_size: int | None = None,
     on_note: Callable[[str], None] | None = None,
+) -> OpenClipEncoder | AdaptedEncoder:
+    """The encoder called `name`: `load_open_clip`'s, or the folder of an adapter with its base.
+
+    Raises ModelError or HubUnreachableError as `load_open_clip`, and ModelError for an adapter
+    that is damaged or whose base model is another one here.
+    """
+    folder = model_source.adapter_folder(name)
+    if folder is None:
+        return load_open_clip(name, device, batch_size, on_note)
+    from mmsearch.encoders.adapted_encoder import AdaptedEncoder
+    from mmsearch.encoders.adapter import read_adapter
+
+    adapter = read_adapter(folder)
+    base = load_open_clip(adapter.base, device, batch_size, on_note)
+    return AdaptedEncoder(name, base, adapter)
+
+
+def load_open_clip(
+    name: str,
+    device: str | None = None,
+    batch_size: int | None = None,
+    on_note: Callable[[str], None] | None = None,
 ) -> OpenClipEncoder:
-    """The encoder called `name`; see `mmsearch.encoders.model_source` for the names.
+    """The open_clip model called `name`; see `mmsearch.encoders.model_source` for the names.
 
     `device` None takes CUDA, then MPS, then the CPU. `batch_size` None takes a default for the
     device; it halves itself when memory runs out. `on_note` gets one line for each thing that the

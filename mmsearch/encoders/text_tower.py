@@ -12,24 +12,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmsearch.encoders.fingerprint import folder_fingerprint
-from mmsearch.encoders.model_source import CONFIG_NAME, own_folder
+from mmsearch.encoders.model_source import CONFIG_NAME, adapter_folder, own_folder
+from mmsearch.errors import ModelError
 
 if TYPE_CHECKING:
+    from mmsearch.encoders.adapted_encoder import AdaptedEncoder
     from mmsearch.encoders.numpy_tower import NumpyTextTower
     from mmsearch.encoders.open_clip_encoder import OpenClipEncoder
+    from mmsearch.types import TextEncoder
 
 # Position ids of the RoBERTa family start after the padding id (transformers modeling_roberta.py).
 _ROBERTA = ("roberta", "xlm-roberta", "camembert")
 BERT_TYPES = ("bert", *_ROBERTA)
 
 
-def open_text_tower(fingerprint: str, name: str) -> NumpyTextTower | None:
+def open_text_tower(fingerprint: str, name: str) -> TextEncoder | None:
     """The tower of the model `name`, if one with this very fingerprint is on disk.
 
     None means: load the encoder with torch, and call `export_text_tower` for the next time.
     """
     from mmsearch.encoders import numpy_tower
 
+    if (adapted := adapter_folder(name)) is not None:
+        return _open_adapted(adapted, fingerprint)
     folder = own_folder(name)
     try:
         if folder is None:
@@ -42,12 +47,18 @@ def open_text_tower(fingerprint: str, name: str) -> NumpyTextTower | None:
         return None
 
 
-def export_text_tower(encoder: OpenClipEncoder) -> Path | None:
+def export_text_tower(encoder: OpenClipEncoder | AdaptedEncoder) -> Path | None:
     """The folder of the tower of `encoder`, written now if need be; None if it cannot be had.
+
+    An adapted encoder's tower is its base's: the adapter is read from its own folder.
 
     None is for architectures that `numpy_tower` does not know, for a tower whose vectors differ
     from torch's (cosine below 0.9999 on a probe), and for a cache that cannot be written.
     """
+    from mmsearch.encoders.adapted_encoder import AdaptedEncoder
+
+    if isinstance(encoder, AdaptedEncoder):
+        return export_text_tower(encoder.base)
     folder = own_folder(encoder.name)
     if folder is not None:
         return folder if open_text_tower(encoder.fingerprint, encoder.name) else None
@@ -96,6 +107,20 @@ def bert_settings(
         "first_position": config["pad_token_id"] + 1 if kind in _ROBERTA else 0,
         "projection": projection,
     }
+
+
+def _open_adapted(folder: Path, fingerprint: str) -> TextEncoder | None:
+    from mmsearch.encoders.adapted_encoder import AdaptedTextTower
+    from mmsearch.encoders.adapter import read_adapter
+
+    try:
+        adapter = read_adapter(folder)
+    except ModelError:  # loading it with torch gives the error to the user
+        return None
+    if adapter.fingerprint != fingerprint:
+        return None
+    base = open_text_tower(adapter.base_fingerprint, adapter.base)
+    return None if base is None else AdaptedTextTower(base, adapter)
 
 
 def _read_own(folder: Path, fingerprint: str) -> NumpyTextTower:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mmsearch.encoders.open_clip_encoder import OpenClipEncoder, load_encoder
+from mmsearch.encoders.open_clip_encoder import OpenClipEncoder, load_open_clip
 from mmsearch.encoders.torchvision_shim import import_open_clip
 
 TEXT_CFG = {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 2}
@@ -44,7 +44,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def mini() -> OpenClipEncoder:
-    return load_encoder("mini", device="cpu", batch_size=2)
+    return load_open_clip("mini", device="cpu", batch_size=2)
 
 
 @pytest.fixture(autouse=True)

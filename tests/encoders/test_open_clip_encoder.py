@@ -6,7 +6,12 @@ import pytest
 from PIL import Image
 
 from mmsearch.encoders import hub
-from mmsearch.encoders.open_clip_encoder import OpenClipEncoder, load_encoder, run_in_batches
+from mmsearch.encoders.open_clip_encoder import (
+    OpenClipEncoder,
+    load_encoder,
+    load_open_clip,
+    run_in_batches,
+)
 from mmsearch.errors import HubUnreachableError, ModelError
 from mmsearch.models.registry import is_on_disk, list_models
 
@@ -15,7 +20,7 @@ from .conftest import save_tiny_model
 
 @pytest.fixture(scope="module")
 def encoder(tiny_folder: Path) -> OpenClipEncoder:
-    return load_encoder(str(tiny_folder), device="cpu", batch_size=4)
+    return load_open_clip(str(tiny_folder), device="cpu", batch_size=4)
 
 
 def random_pixels(n: int, size: int) -> np.ndarray:
@@ -83,7 +88,7 @@ def test_encoder_remembers_the_batch_size_that_fitted(
     import torch
 
     notes: list[str] = []
-    encoder = load_encoder(str(tiny_folder), "cpu", batch_size=8, on_note=notes.append)
+    encoder = load_open_clip(str(tiny_folder), "cpu", batch_size=8, on_note=notes.append)
     pixels = random_pixels(9, 64)
     expected = encoder.encode_images(pixels)
     real = encoder.model.encode_image

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmsearch.encoders.open_clip_encoder import OpenClipEncoder, load_encoder
+from mmsearch.encoders.open_clip_encoder import OpenClipEncoder, load_open_clip
 from mmsearch.encoders.text_tower import export_text_tower, open_text_tower, tower_folder
 from mmsearch.encoders.tower_export import PROBES
 
@@ -26,7 +26,7 @@ def least_cosine(a: np.ndarray, b: np.ndarray) -> float:
 def test_an_exported_clip_tower_answers_like_torch(
     tmp_path: Path, model_cfg: dict[str, bool]
 ) -> None:
-    encoder = load_encoder(str(save_tiny_model(tmp_path / "m", **model_cfg)), "cpu")
+    encoder = load_open_clip(str(save_tiny_model(tmp_path / "m", **model_cfg)), "cpu")
     assert open_text_tower(encoder.fingerprint, encoder.name) is None
     assert export_text_tower(encoder) == tower_folder(encoder.fingerprint)
     tower = open_text_tower(encoder.fingerprint, encoder.name)
@@ -52,7 +52,7 @@ def test_the_mini_tower_answers_like_torch_under_the_same_fingerprint(
 def test_clip_token_ids_equal_those_of_open_clip(tmp_path: Path) -> None:
     from mmsearch.encoders.numpy_tower import read_tower
 
-    encoder = load_encoder(str(save_tiny_model(tmp_path / "m")), "cpu")
+    encoder = load_open_clip(str(save_tiny_model(tmp_path / "m")), "cpu")
     folder = export_text_tower(encoder)
     assert folder is not None
     ours = read_tower(folder)._tokens.encode(TEXTS)
@@ -62,7 +62,7 @@ def test_clip_token_ids_equal_those_of_open_clip(tmp_path: Path) -> None:
 
 def test_another_fingerprint_or_a_damaged_tower_is_not_opened(tmp_path: Path) -> None:
     assert open_text_tower("0" * 16, "mini") is None
-    encoder = load_encoder(str(save_tiny_model(tmp_path / "m")), "cpu")
+    encoder = load_open_clip(str(save_tiny_model(tmp_path / "m")), "cpu")
     folder = export_text_tower(encoder)
     assert folder is not None
     (folder / "text.safetensors").write_bytes(b"\xff" * 100)
@@ -74,7 +74,7 @@ def test_another_fingerprint_or_a_damaged_tower_is_not_opened(tmp_path: Path) ->
 def test_a_tower_we_cannot_compute_leaves_nothing_behind(tmp_path: Path) -> None:
     cfg = {**TEXT_CFG, "no_causal_mask": True}
     folder = save_tiny_model(tmp_path / "m", custom_text=True, text_cfg=cfg)
-    encoder = load_encoder(str(folder), "cpu")
+    encoder = load_open_clip(str(folder), "cpu")
     assert export_text_tower(encoder) is None
     assert not tower_folder(encoder.fingerprint).exists()
 
@@ -85,7 +85,7 @@ def test_a_tower_that_disagrees_with_torch_is_thrown_away(
     from mmsearch.encoders import numpy_tower
 
     monkeypatch.setitem(numpy_tower.ACTIVATIONS, "gelu", lambda x: -x)
-    encoder = load_encoder(str(save_tiny_model(tmp_path / "m")), "cpu")
+    encoder = load_open_clip(str(save_tiny_model(tmp_path / "m")), "cpu")
     assert export_text_tower(encoder) is None
     assert list(tower_folder("x").parent.iterdir()) == []
 
