@@ -93,10 +93,10 @@ def test_interval_of_a_median_is_scipys_percentile_interval() -> None:
 
 def test_median_of_each_resample_is_numpys() -> None:
     random = np.random.default_rng(8)
-    values = random.integers(0, 6, 9).astype(float)
-    times = random.multinomial(9, np.full(9, 1 / 9), 50).astype(float)
+    values = random.integers(0, 60, 40).astype(float)
+    times = random.multinomial(40, np.full(40, 1 / 40), 50).astype(float)
     expected = [np.median(np.repeat(values, row.astype(int))) for row in times]
-    got = statistics._medians(times, np.arange(9), values)
+    got = statistics._medians(times, np.arange(40), values)
     np.testing.assert_array_equal(got, expected)
 
 
