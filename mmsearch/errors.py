@@ -2,6 +2,7 @@
 
     MmsearchError
     ├── UsageError              the request itself makes no sense (empty query, k < 1)
+    │   └── FilterError         a filter that cannot be read
     ├── InputError              a file or table that cannot be read as what it claims to be
     │   ├── ImageError          one picture
     │   └── TableError          one csv, jsonl or parquet file
@@ -14,8 +15,9 @@
     │   ├── CorruptionError     catalog and vectors disagree
     │   └── StorageError        disk full, read-only directory, I/O error
     ├── ItemNotFoundError       no item has that key
-    └── ModelError              a model that cannot be loaded
-        └── HubUnreachableError it would have to be downloaded and cannot be
+    ├── ModelError              a model that cannot be loaded
+    │   └── HubUnreachableError it would have to be downloaded and cannot be
+    └── TrainingError           pairs that cannot be learned from, or a run that diverged
 
 A message says what happened, with the offending value, and what to do next.
 """
@@ -28,6 +30,14 @@ class MmsearchError(Exception):
 
 
 class UsageError(MmsearchError): ...
+
+
+class FilterError(UsageError):
+    """`position`: where the fault starts in the filter's text, None for a filter in JSON."""
+
+    def __init__(self, message: str, position: int | None = None) -> None:
+        super().__init__(message)
+        self.position = position
 
 
 class InputError(MmsearchError): ...
@@ -70,6 +80,9 @@ class ModelError(MmsearchError): ...
 
 
 class HubUnreachableError(ModelError): ...
+
+
+class TrainingError(MmsearchError): ...
 
 
 def exit_code(error: MmsearchError) -> int:

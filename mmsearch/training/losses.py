@@ -1,5 +1,5 @@
 """The contrastive loss, for pictures with several right captions and captions with several right
-pictures."""
+pictures, and what keeps a trained embedding near the one it started from."""
 
 from __future__ import annotations
 
@@ -20,17 +20,38 @@ def positives(owned: torch.Tensor, captions: torch.Tensor) -> torch.Tensor:
 
 
 def symmetric_contrastive(
-    images: torch.Tensor, texts: torch.Tensor, positive: torch.Tensor, scale: torch.Tensor
+    images: torch.Tensor,
+    texts: torch.Tensor,
+    positive: torch.Tensor,
+    scale: torch.Tensor,
+    *,
+    image_weights: torch.Tensor | None = None,
+    text_weights: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Mean of both directions' cross entropy against a target spread evenly over the positives.
+    """Mean of both directions' cross entropy against a target spread over the positives.
 
-    images: (n, d) and texts: (m, d), unit rows. positive: (n, m) mask with a true entry in every
-    row and column.
+    images: (n, d) and texts: (m, d), unit rows. positive: (n, m) mask, or nonnegative shares, with
+    a positive entry in every row and column; a row's target is proportional to its entries.
+    image_weights: (n,) and text_weights: (m,) weigh the rows and the columns of the mean, as
+    clicks do; None counts each once.
     With one positive each it is CLIP's loss (Radford et al. 2021); with several, SupCon's L_out
     (Khosla et al. 2020, eq. 2).
     """
     logits = scale * images @ texts.T  # (n, m)
     target = positive.to(logits.dtype)
-    by_image = -(logits.log_softmax(dim=1) * target).sum(dim=1) / target.sum(dim=1)
-    by_text = -(logits.log_softmax(dim=0) * target).sum(dim=0) / target.sum(dim=0)
-    return (by_image.mean() + by_text.mean()) / 2
+    by_image = -(logits.log_softmax(dim=1) * target).sum(dim=1) / target.sum(dim=1)  # (n,)
+    by_text = -(logits.log_softmax(dim=0) * target).sum(dim=0) / target.sum(dim=0)  # (m,)
+    return (_mean(by_image, image_weights) + _mean(by_text, text_weights)) / 2
+
+
+def drift(rows: torch.Tensor, base: torch.Tensor) -> torch.Tensor:
+    """Mean of 1 - cosine between each row and the one it started from: (n, d) unit rows each.
+
+    Added to a loss it pulls towards the starting point, as L2-SP does in weight space (Li,
+    Grandvalet & Davoine 2018, arXiv 1802.01483).
+    """
+    return 1 - (rows * base).sum(dim=1).mean()
+
+
+def _mean(values: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
+    return values.mean() if weights is None else (values * weights).sum() / weights.sum()
