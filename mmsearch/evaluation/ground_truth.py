@@ -68,7 +68,7 @@ class IndexCurve:
     def rows(self) -> list[tuple[str, ...]]:
         """The table as text: a header, then a row per setting."""
         header = ("index", f"recall@{self.k}", "95 % CI", "p50 ms", "p95 ms", "B/vector", "build s")
-        rows = [header]
+        rows: list[tuple[str, ...]] = [header]
         for one in self.points:
             size = "-" if one.bytes_per_vector is None else f"{one.bytes_per_vector:.0f}"
             build = "-" if one.build_s is None else f"{one.build_s:.1f}"

@@ -24,6 +24,10 @@ def unit(count: int, dim: int = 16, seed: int = 0) -> np.ndarray:
     return rows
 
 
+def eye(dim: int) -> np.ndarray:
+    return np.eye(dim, dtype=np.float32)
+
+
 def answering(answers: list[list[int]], family: str = "fixed") -> Setting:
     """A setting that gives `answers`, one row a query, whatever it is asked."""
     table = np.array(answers, np.int64)
@@ -60,7 +64,7 @@ def test_exact_indexes_behind_the_protocol_find_everything(
 
 
 def test_items_that_tie_with_the_last_neighbour_count_as_found() -> None:
-    rows = np.eye(4, dtype=np.float32)[[0, 1, 1, 1, 2]]
+    rows = eye(4)[[0, 1, 1, 1, 2]]
     query = np.array([[0.8, 0.6, 0, 0]], np.float32)
     for answer in ([0, 1], [0, 2], [3, 0]):
         (point,) = measure_index(rows, query, 2, settings=[answering([answer])]).points
@@ -70,7 +74,7 @@ def test_items_that_tie_with_the_last_neighbour_count_as_found() -> None:
 
 
 def test_an_answer_given_twice_or_not_at_all_is_not_two_found() -> None:
-    rows, query = np.eye(3, dtype=np.float32), np.array([[0.9, 0.4, 0.1]], np.float32)
+    rows, query = eye(3), np.array([[0.9, 0.4, 0.1]], np.float32)
     for answer in ([0, 0], [0, -1]):
         (point,) = measure_index(rows, query, 2, settings=[answering([answer])]).points
         assert point.recall == 0.5, answer
@@ -78,7 +82,7 @@ def test_an_answer_given_twice_or_not_at_all_is_not_two_found() -> None:
 
 def test_an_answer_that_is_no_id_is_refused() -> None:
     with pytest.raises(UsageError, match="fixed answered 7, which is no id of the 3 vectors"):
-        measure_index(np.eye(3), np.eye(3)[:1], 1, settings=[answering([[7]])])
+        measure_index(eye(3), eye(3)[:1], 1, settings=[answering([[7]])])
 
 
 @settings(deadline=None, max_examples=60)
@@ -185,23 +189,23 @@ def test_tables_have_a_row_for_each_setting(curve: IndexCurve) -> None:
 @pytest.mark.parametrize(
     ("vectors", "queries", "k", "message"),
     [
-        (np.eye(3), np.eye(3), 0, "k is 0"),
-        (np.empty((0, 3)), np.eye(3), 1, "vectors have shape"),
-        (np.eye(3), np.eye(3)[0], 1, "queries have shape"),
-        (np.eye(3), np.eye(4), 1, "different encoders"),
-        (np.full((2, 2), np.nan), np.eye(2), 1, "not finite"),
+        (eye(3), eye(3), 0, "k is 0"),
+        (np.empty((0, 3)), eye(3), 1, "vectors have shape"),
+        (eye(3), eye(3)[0], 1, "queries have shape"),
+        (eye(3), eye(4), 1, "different encoders"),
+        (np.full((2, 2), np.nan), eye(2), 1, "not finite"),
     ],
 )
 def test_input_that_cannot_be_searched_is_refused(
     vectors: np.ndarray, queries: np.ndarray, k: int, message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):
-        measure_index(vectors.astype(np.float32), queries.astype(np.float32), k)
+        measure_index(vectors, queries, k)
 
 
 def test_ids_and_settings_must_fit() -> None:
     one = answering([[0]])
     with pytest.raises(UsageError, match="2 ids for 3 vectors"):
-        measure_index(np.eye(3), np.eye(3)[:1], 1, settings=[one], ids=np.arange(2))
+        measure_index(eye(3), eye(3)[:1], 1, settings=[one], ids=np.arange(2))
     with pytest.raises(UsageError, match="no index to measure"):
-        measure_index(np.eye(3), np.eye(3)[:1], 1, settings=[])
+        measure_index(eye(3), eye(3)[:1], 1, settings=[])
