@@ -37,6 +37,21 @@ def validate(query: Query) -> None:
             raise UsageError(f"a term's weight must be a finite number but 0, not {term.weight}")
 
 
+def combine(weighted: Sequence[tuple[float, Vectors]]) -> Vectors:
+    """(d,) unit float32: the weighted sum of unit vectors (d,), renormalised.
+
+    Raises UsageError where they cancel each other out.
+    """
+    total = np.zeros_like(weighted[0][1], np.float32)
+    for weight, vector in weighted:
+        total += weight * vector
+    norm = float(np.linalg.norm(total))
+    if norm < 1e-6:
+        raise UsageError("the terms of the query cancel each other out: change their weights")
+    unit: Vectors = total / norm
+    return unit
+
+
 class Searcher:
     """Answers queries over one collection; keeps one index per modality, current by replay."""
 
@@ -129,16 +144,11 @@ class Searcher:
             by_text = dict(zip(texts, self._text_encoder().encode_texts(texts), strict=True))
         rows = []
         for query in queries:
-            total = np.zeros(self._info.dim, np.float32)
-            for term in query.terms:
-                vector = by_text[term.text] if term.text is not None else self._term(term)
-                total += term.weight * vector
-            norm = float(np.linalg.norm(total))
-            if norm < 1e-6:
-                raise UsageError(
-                    "the terms of the query cancel each other out: change their weights"
-                )
-            rows.append(total / norm)
+            weighted = [
+                (term.weight, by_text[term.text] if term.text is not None else self._term(term))
+                for term in query.terms
+            ]
+            rows.append(combine(weighted))
         return np.stack(rows) if rows else np.empty((0, self._info.dim), np.float32)
 
     def _term(self, term: Term) -> Vectors:

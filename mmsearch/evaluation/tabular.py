@@ -1,0 +1,81 @@
+"""Entries from .csv, .jsonl and .parquet tables: one row a thing, or one row a caption."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mmsearch.errors import InputError
+from mmsearch.evaluation.dataset import Entry
+from mmsearch.tables import (
+    GROUP_COLUMNS,
+    IMAGE_COLUMNS,
+    JOINED_COLUMNS,
+    KEY_COLUMNS,
+    TEXT_COLUMNS,
+    TableProblem,
+    clean_text,
+    read_table,
+)
+
+_SPLIT = "split"
+
+
+def table_entries(path: Path) -> Iterator[Entry]:
+    """The rows of a table, in its order.
+
+    Rows without a key of their own that share a picture are captions of one entry. Raises
+    InputError for a row that cannot be read: leaving it out would make the set another one.
+    """
+    entries: dict[str, Entry] = {}
+    for number, row in read_table(path):
+        if isinstance(row, TableProblem):
+            raise InputError(f"{path}: row {number}: {row.reason}")
+        keyed, entry = _entry(path, number, row)
+        before = entries.get(entry.id)
+        if before is None:
+            entries[entry.id] = entry
+        elif keyed:
+            raise InputError(f"{path}: row {number}: the key {entry.id!r} was used before")
+        else:
+            captions = before.captions + entry.captions
+            entries[entry.id] = replace(before, captions=captions)
+    yield from entries.values()
+
+
+def _entry(path: Path, number: int, row: Mapping[str, Any]) -> tuple[bool, Entry]:
+    by_name = {name.strip().lower(): value for name, value in row.items()}
+
+    def first(columns: tuple[str, ...]) -> Any:
+        return next((v for c in columns if not _empty(v := by_name.get(c))), None)
+
+    image, key, group = first(IMAGE_COLUMNS), first(KEY_COLUMNS), first(GROUP_COLUMNS)
+    captions = _texts(first(TEXT_COLUMNS))
+    if not captions:
+        parts = [str(by_name[c]) for c in JOINED_COLUMNS if not _empty(by_name.get(c))]
+        captions = (clean_text(". ".join(part.strip().rstrip(".") for part in parts)),)
+        captions = captions if parts else ()
+    if image is None and not captions:
+        raise InputError(f"{path}: row {number}: neither a picture nor a text")
+    name = None if image is None else str(image).strip()
+    split = by_name.get(_SPLIT)
+    attributes = {column: value for column, value in row.items() if not _empty(value)}
+    return key is not None, Entry(
+        id=clean_text(str(key)) if key is not None else name or f"{path.name}#{number}",
+        image=name,
+        captions=captions,
+        attributes=attributes,
+        group=None if group is None else str(group),
+        split=None if _empty(split) else str(split),
+    )
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    values = value if isinstance(value, list) else [] if value is None else [value]
+    return tuple(clean_text(str(one)) for one in values if not _empty(one))
+
+
+def _empty(value: Any) -> bool:
+    return value is None or value == [] or (isinstance(value, str) and not value.strip())
