@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import logging
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self
 
-from filelock import FileLock, Timeout
-
-from mmsearch.catalog.catalog import Catalog, EncoderInfo, Write
-from mmsearch.catalog.vectors import VectorFile
+from mmsearch import check as checks
+from mmsearch.catalog.catalog import Catalog
+from mmsearch.catalog.records import EncoderInfo, Space, Write
+from mmsearch.check import CheckReport
 from mmsearch.errors import (
     CorruptionError,
-    EncoderMismatchError,
     ItemNotFoundError,
-    LockedError,
     NoCollectionError,
     StorageError,
     UsageError,
 )
-from mmsearch.index.faiss_index import KIND, Snapshots
+from mmsearch.index.faiss_index import KIND
+from mmsearch.layout import CATALOG, DIRECTORY, Layout, find_collection
+from mmsearch.loading import Encoders, require_same
 from mmsearch.search import Searcher, validate
 from mmsearch.types import (
     MODALITIES,
@@ -35,25 +33,26 @@ from mmsearch.types import (
     OnProgress,
     Progress,
     Query,
+    ReindexReport,
     Term,
-    TextEncoder,
+    UpdateReport,
 )
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from mmsearch.encoders.open_clip_encoder import OpenClipEncoder
+    from mmsearch.ingest.run import Ingest
 
-log = logging.getLogger("mmsearch")
-
-DIRECTORY = ".mmsearch"
-CATALOG = "catalog.sqlite3"
 DEFAULT_MODEL = "mini"
+# Replaying this many changes costs a reader about 50 ms; a snapshot rewrites the whole index.
+CHANGES_PER_SNAPSHOT = 10_000
+
+__all__ = ["CheckReport", "Collection", "Status", "find_collection", "open"]
 
 
 @dataclass(frozen=True)
 class Status:
-    """What a collection holds, and its sizes on disk."""
+    """What a collection holds, and its sizes on disk. `spaces`: every encoder's vectors."""
 
     path: str
     items: int
@@ -64,39 +63,27 @@ class Status:
     model: str | None
     fingerprint: str | None
     dim: int | None
+    spaces: tuple[Space, ...]
     index_kind: str
     catalog_bytes: int
     vectors_bytes: int
     index_bytes: int
+    pictures_bytes: int
     last_run: dict[str, Any] | None
 
 
-@dataclass(frozen=True)
-class CheckReport:
-    """Problems found, and what was done about them."""
-
-    problems: tuple[str, ...]
-    repaired: tuple[str, ...]
-
-
-def find_collection(start: Path) -> Path | None:
-    """The nearest `.mmsearch` in `start` or above it, as git finds its own."""
-    start = start.absolute()
-    for directory in (start, *start.parents):
-        if (directory / DIRECTORY / CATALOG).is_file():
-            return directory / DIRECTORY
-    return None
-
-
 def open(
-    path: str | Path | None = None, *, create: bool = False, encoder: Encoder | None = None
+    path: str | Path | None = None,
+    *,
+    create: bool = False,
+    encoder: Encoder | Sequence[Encoder] | None = None,
 ) -> Collection:
     """The collection at `path`, or the one found upwards from the working directory.
 
     `path` is the collection's own directory, or the folder that holds its `.mmsearch`.
     With `create` an absent one is made. `encoder` takes the place of the models that are loaded
-    by name: any object that keeps the Encoder protocol. Raises NoCollectionError, SchemaError,
-    StorageError.
+    by name: any object that keeps the Encoder protocol, or several, of which the one with the
+    collection's fingerprint is used. Raises NoCollectionError, SchemaError, StorageError.
     """
     if path is None:
         found = find_collection(Path.cwd())
@@ -124,7 +111,13 @@ class Collection:
     Reading never waits for a writer; there is one writer at a time.
     """
 
-    def __init__(self, path: Path, *, create: bool = False, encoder: Encoder | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        create: bool = False,
+        encoder: Encoder | Sequence[Encoder] | None = None,
+    ) -> None:
         self.path = path
         self.base = path.parent
         if create:
@@ -135,11 +128,11 @@ class Collection:
                     f"cannot create {path}: {error.strerror}; choose another place with "
                     "--collection"
                 ) from error
-        self._catalog = Catalog(path / CATALOG, create=create)
-        self._searcher: Searcher | None = None
-        self._given = encoder
-        self._encoder: Encoder | None = encoder
-        self._text_encoder: TextEncoder | None = None
+        self._layout = Layout(path)
+        self._catalog = Catalog(self._layout.catalog, create=create)
+        given = () if encoder is None else encoder if isinstance(encoder, Sequence) else (encoder,)
+        self._encoders = Encoders(given)
+        self._searcher: tuple[EncoderInfo, Searcher] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -174,95 +167,171 @@ class Collection:
         EncoderMismatchError, LockedError, ModelError, StorageError; a bad file is a line in the
         report, not an error.
         """
-        from mmsearch.ingest import Ingest
-
         if isinstance(paths, str | Path):
             paths = [paths]
         if not paths:
             raise UsageError("nothing to index: name at least one folder or file")
-        for name, number in (("batch_size", batch_size), ("workers", workers)):
-            if number is not None and number < 1:
-                raise UsageError(f"{name} must be at least 1, not {number}")
-        progress = on_progress or (lambda _progress: None)
-        notes: list[str] = []
-
-        def note(message: str) -> None:
-            notes.append(message)
-            progress(Progress(f"note: {message}"))
-
-        stored = self._catalog.encoder()
-        if stored and model and model != stored.name:
-            # Another name may be the same weights; only the fingerprint decides.
-            self._load(model, device, batch_size, note)
-        name = model or (stored.name if stored else DEFAULT_MODEL)
-        with self._lock():
-            run = Ingest(
-                self._catalog,
-                self.base,
-                self._vector_file,
-                lambda: self._load(name, device, batch_size, note),
-                workers=workers,
-                on_progress=on_progress,
-            )
+        with self._ingesting(model, device, batch_size, workers, on_progress) as (run, notes):
             report = run.run([Path(path) for path in paths], allow_empty=allow_empty)
-            if self._catalog.encoder():
-                for modality in MODALITIES:
-                    self._search().save(modality)
-                    progress(Progress(f"snapshot of {modality}"))
+            self._save_snapshots(on_progress)
         return replace(report, notes=tuple(notes))
+
+    def upsert(
+        self,
+        rows: Iterable[Mapping[str, Any]],
+        *,
+        model: str | None = None,
+        device: str | None = None,
+        batch_size: int | None = None,
+        workers: int | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> IndexReport:
+        """Add items, or replace those whose key is known; only what changed is encoded.
+
+        A row has a `key`, a `text` (or `title` and `description`), an `image` (a path, relative to
+        the collection's folder, or bytes, which the collection keeps), or both, a `group`, and
+        `attributes` (a mapping; any other column is one too), under the names that tables use.
+
+        A row that fails is a line in the report and leaves its item as it was. No later `index`
+        misses these items: only `remove` forgets them. Raises as `index` does.
+        """
+        from mmsearch.ingest.rows import drop_unused_pictures, rows_to_items
+
+        with self._ingesting(model, device, batch_size, workers, on_progress) as (run, notes):
+            kept: set[bytes] = set()
+            report = run.take(rows_to_items(rows, self._layout, kept))
+            drop_unused_pictures(kept | run.replaced, self._catalog, self._layout)
+            if self._behind() >= CHANGES_PER_SNAPSHOT:
+                self._save_snapshots(on_progress)
+        return replace(report, notes=tuple(notes))
+
+    def update(self, attributes: Mapping[str, Mapping[str, Any]]) -> UpdateReport:
+        """Set attributes of items by key, and remove those whose new value is None.
+
+        Nothing is encoded, and attributes that are not named stay. A key that cannot be updated
+        is a line in the report. What a table says of its rows holds again after its next `index`.
+        Raises LockedError, StorageError.
+        """
+        from mmsearch.ingest.attributes import update_attributes
+
+        with self._layout.writing():
+            return update_attributes(self._catalog, attributes)
 
     def remove(self, keys: Sequence[str]) -> int:
         """Forget items by key; their files are not touched. Raises ItemNotFoundError."""
-        with self._lock():
-            ids = []
-            for key in dict.fromkeys(keys):
-                item = self._catalog.item(key)
-                if item is None:
+        from mmsearch.ingest.rows import drop_unused_pictures
+
+        with self._layout.writing():
+            found = self._catalog.by_key(keys)
+            for key in keys:
+                if key not in found:
                     raise ItemNotFoundError(f"no item has the key {key!r}: nothing was removed")
-                ids.append(item.id)
-            if ids:
-                self._catalog.commit(Write(states={"removed": ids}))
-        return len(ids)
+            if found:
+                self._catalog.commit(Write(states={"removed": [i.id for i in found.values()]}))
+            digests = {item.image_digest for item in found.values() if item.image_digest}
+            drop_unused_pictures(digests, self._catalog, self._layout)
+        return len(found)
 
-    def check(self, repair: bool = False) -> CheckReport:
-        """Compare catalog, vectors and index; with `repair`, mend what can be mended.
+    # ---- moving to another encoder
 
-        Damaged vectors are forgotten and their files encoded again by the next `index`.
+    def reindex(
+        self,
+        model: str | Encoder,
+        *,
+        device: str | None = None,
+        batch_size: int | None = None,
+        workers: int | None = None,
+        allow_missing: bool = False,
+        on_progress: OnProgress | None = None,
+    ) -> ReindexReport:
+        """Encode everything with another model, then answer queries with that one.
+
+        Queries, and other runs, go on meanwhile; an interrupted run goes on where it was. While
+        an item cannot be encoded (its file is gone, say) the collection stays with its model, and
+        the report says why; with `allow_missing` it moves, and such an item is found again only
+        after an `index` run that sees its file. The old vectors are kept for `rollback`.
+
+        Raises NoCollectionError, ModelError, LockedError, StorageError.
         """
-        problems: list[str] = []
-        repaired: list[str] = []
-        if (verdict := self._catalog.integrity()) != "ok":
-            problems.append(f"catalog: {verdict}")
-        info = self._catalog.encoder()
-        if info is None:
-            return CheckReport(tuple(problems), ())
-        vectors = self._vector_file(info)
-        bad = []
-        for seq, first, count, checksum in self._catalog.all_batches(info.fingerprint):
-            try:
-                sound = vectors.checksum(first, count) == checksum
-            except CorruptionError:
-                sound = False
-            if not sound:
-                bad.append(seq)
-                problems.append(f"vectors {first} to {first + count - 1} are damaged or cut off")
-        problems += [f"{key} has no vector" for key in self._catalog.unembedded(info.fingerprint)]
-        stale = [
-            m for m in MODALITIES if self._snapshots(info, m).load(self._catalog.seq()) is None
-        ]
-        problems += [f"the {modality} index snapshot is missing or damaged" for modality in stale]
-        if not repair or not problems:
-            return CheckReport(tuple(problems), ())
-        with self._lock():
-            if bad:
-                lost = self._catalog.drop_batches(info.fingerprint, bad)
-                repaired.append(f"{lost} vectors forgotten: run `mmsearch index` on their folders")
-            self._searcher = None
-            for modality in MODALITIES:
-                self._snapshots(info, modality).clear()
-                self._search().save(modality)
-            repaired.append("index snapshots rebuilt from the catalog")
-        return CheckReport(tuple(problems), tuple(repaired))
+        notes, note = _notes(on_progress)
+        own = self._info()
+        if not isinstance(model, str):
+            self._encoders.add(model)
+        name = model if isinstance(model, str) else model.name
+        encoder = self._encoders.load(name, device, batch_size, note)
+        target = EncoderInfo(name, encoder.fingerprint, encoder.dim)
+        if target.fingerprint == own.fingerprint:
+            note(f"the collection is encoded by {own.name} already, and {name} is the same model")
+            return ReindexReport(own.name, switched=True, notes=tuple(notes))
+        self._encoders.keep_text_tower(encoder)
+        report = self._move(target, lambda: encoder, workers, allow_missing, on_progress)
+        return replace(report, notes=tuple(notes))
+
+    def rollback(
+        self,
+        *,
+        device: str | None = None,
+        batch_size: int | None = None,
+        workers: int | None = None,
+        allow_missing: bool = False,
+        on_progress: OnProgress | None = None,
+    ) -> ReindexReport:
+        """Answer queries with the model before the last `reindex` again; its vectors are there.
+
+        Only items that came in since are encoded. Raises UsageError when no previous model is
+        kept, ModelError when such items are there and it cannot be loaded, and LockedError.
+        """
+        notes, note = _notes(on_progress)
+        target = self._catalog.spaces.previous()
+        if target is None:
+            raise UsageError(
+                "there is no previous model to go back to: none was left, or it was dropped"
+            )
+        report = self._move(
+            target,
+            lambda: self._encoders.of(target, device, batch_size, note),
+            workers,
+            allow_missing,
+            on_progress,
+        )
+        return replace(report, notes=tuple(notes))
+
+    def drop_old(self) -> tuple[list[str], int]:
+        """Delete the vectors of all models but the current one; `rollback` is over then.
+
+        An unfinished `reindex` counts as old. Returns the models and how many bytes that frees.
+        Raises LockedError.
+        """
+        with self._layout.changing_spaces(), self._layout.writing():
+            old = [space.encoder for space in self._catalog.spaces.all()][1:]
+            self._catalog.spaces.drop([encoder.fingerprint for encoder in old])
+            freed = self._layout.delete_vectors_except(self._info())
+        return [encoder.name for encoder in old], freed
+
+    def _move(
+        self,
+        target: EncoderInfo,
+        load: Callable[[], Encoder],
+        workers: int | None,
+        allow_missing: bool,
+        on_progress: OnProgress | None,
+    ) -> ReindexReport:
+        from mmsearch.ingest.reindex import Reindex
+
+        _require_positive(workers=workers)
+        with self._layout.changing_spaces():
+            run = Reindex(
+                self._catalog,
+                self._layout,
+                target,
+                load,
+                workers=workers,
+                on_progress=on_progress,
+            )
+            return run.run(
+                allow_missing=allow_missing,
+                before_switch=lambda info: self._save_snapshots(on_progress, info),
+            )
 
     # ---- reading
 
@@ -292,9 +361,21 @@ class Collection:
         wanted = [_as_query(query, to, k) for query in queries]
         for query in wanted:
             validate(query)
-        if not wanted or self._catalog.encoder() is None:  # nothing was ever indexed
+        info = self._catalog.encoder()
+        if not wanted or info is None:  # nothing was ever indexed
             return [[] for _ in wanted]
-        return self._search().search(wanted)
+        while True:
+            try:
+                answers = self._search(info).search(wanted)
+            except CorruptionError:
+                if self._catalog.encoder() == info:
+                    raise
+                answers = []
+            # The collection may have moved to another encoder while the query was under way.
+            now = self._info()
+            if now == info:
+                return answers
+            info = now
 
     def image_file(self, key: str) -> Path:
         """Where the picture of an item lies on disk. Raises ItemNotFoundError."""
@@ -308,119 +389,104 @@ class Collection:
     def status(self) -> Status:
         info = self._catalog.encoder()
         counts = self._catalog.counts()
-        wal = self.path / f"{CATALOG}-wal"
         return Status(
             path=str(self.path),
             **counts,
             model=info.name if info else None,
             fingerprint=info.fingerprint if info else None,
             dim=info.dim if info else None,
+            spaces=tuple(self._catalog.spaces.all()),
             index_kind=KIND,
-            catalog_bytes=sum(p.stat().st_size for p in (self.path / CATALOG, wal) if p.exists()),
-            vectors_bytes=_size(self.path / "vectors"),
-            index_bytes=_size(self.path / "index"),
+            **self._layout.sizes(),
             last_run=self._catalog.last_run(),
         )
+
+    def check(self, repair: bool = False) -> CheckReport:
+        """Compare catalog, vectors and index; with `repair`, mend what can be mended.
+
+        Damaged vectors are forgotten and their files encoded again by the next `index`.
+        """
+        if not repair:
+            return checks.check(self._catalog, self._layout)
+        with self._layout.writing():
+            self._searcher = None
+            return checks.repair(self._catalog, self._layout, self._save_snapshots)
 
     # ---- inside
 
     @contextmanager
-    def _lock(self) -> Iterator[None]:
-        """One writer at a time; a second one is told at once."""
-        lock = FileLock(self.path / "lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout as error:
-            raise LockedError(
-                f"another process is writing to {self.path}: wait for it to finish, then run "
-                "the command again (searching works meanwhile)"
-            ) from error
-        except OSError as error:
-            raise StorageError(
-                f"cannot write to {self.path}: {error.strerror}; check its permissions"
-            ) from error
-        try:
-            yield
-        finally:
-            lock.release()
-
-    def _load(
+    def _ingesting(
         self,
-        name: str,
+        model: str | None,
         device: str | None,
         batch_size: int | None,
-        on_note: Callable[[str], None] | None = None,
-    ) -> Encoder:
-        """The full encoder; the first one to be loaded becomes the collection's own."""
-        if self._given is None and (self._encoder is None or self._encoder.name != name):
-            from mmsearch.encoders.open_clip_encoder import load_encoder
+        workers: int | None,
+        on_progress: OnProgress | None,
+    ) -> Iterator[tuple[Ingest, list[str]]]:
+        """A run under the writer's lock, and the notes that it will have made."""
+        from mmsearch.ingest.run import Ingest
 
-            self._encoder = load_encoder(
-                name, device=device, batch_size=batch_size, on_note=on_note
-            )
-        encoder = self._encoder
-        assert encoder is not None
+        _require_positive(batch_size=batch_size, workers=workers)
+        notes, note = _notes(on_progress)
         stored = self._catalog.encoder()
-        if stored is None:
-            self._catalog.set_encoder(EncoderInfo(encoder.name, encoder.fingerprint, encoder.dim))
-            if self._given is None:
-                self._export_text_tower(cast("OpenClipEncoder", encoder))
-        elif stored.fingerprint != encoder.fingerprint:
-            raise EncoderMismatchError(
-                f"{self.path} holds vectors of {stored.name} ({stored.fingerprint}), but {name} "
-                f"is {encoder.fingerprint}: vectors of two models cannot be compared. Leave "
-                "--model out, or index into another collection with --collection"
+        if stored and model and model != stored.name:
+            # Another name may be the same weights; only the fingerprint decides.
+            require_same(stored, self._encoders.load(model, device, batch_size, note))
+
+        def load() -> Encoder:
+            own = self._catalog.encoder()
+            if own is not None:
+                return self._encoders.of(own, device, batch_size, note)
+            encoder = self._encoders.load(model or DEFAULT_MODEL, device, batch_size, note)
+            self._catalog.spaces.begin(EncoderInfo(encoder.name, encoder.fingerprint, encoder.dim))
+            self._encoders.keep_text_tower(encoder)
+            return encoder
+
+        with self._layout.writing():
+            yield (
+                Ingest(self._catalog, self._layout, load, workers=workers, on_progress=on_progress),
+                notes,
             )
-        return encoder
 
-    @staticmethod
-    def _export_text_tower(encoder: OpenClipEncoder) -> None:
-        from mmsearch.encoders.text_tower import export_text_tower, open_text_tower
+    def _save_snapshots(
+        self, on_progress: OnProgress | None = None, info: EncoderInfo | None = None
+    ) -> None:
+        """Write the index of both modalities, of `info` or else of the current encoder."""
+        info = info or self._catalog.encoder()
+        if info is None:
+            return
+        searcher = self._search(info)
+        for modality in MODALITIES:
+            searcher.save(modality)
+            if on_progress:
+                on_progress(Progress(f"snapshot of {modality}"))
 
-        if open_text_tower(encoder.fingerprint, encoder.name) is None:
-            export_text_tower(encoder)
+    def _behind(self) -> int:
+        """How many items the older snapshot of the current encoder has not seen."""
+        info = self._catalog.encoder()
+        if info is None:
+            return 0
+        seqs = [self._layout.snapshots(info, modality).newest_seq() for modality in MODALITIES]
+        return self._catalog.count_changes(min(seqs))
 
-    def _text_tower(self) -> TextEncoder:
-        """The text tower without torch where there is one, else the full encoder."""
-        if self._text_encoder is None:
-            self._text_encoder = self._given
-        if self._text_encoder is None:
-            from mmsearch.encoders.text_tower import open_text_tower
-
-            info = self._info()
-            self._text_encoder = open_text_tower(info.fingerprint, info.name)
-            if self._text_encoder is None:
-                log.warning("no text tower of %s that runs without torch: loading torch", info.name)
-                self._text_encoder = self._full()
-        return self._text_encoder
-
-    def _full(self) -> Encoder:
-        return self._load(self._info().name, None, None)
-
-    def _search(self) -> Searcher:
-        if self._searcher is None:
-            info = self._info()
-            self._searcher = Searcher(
+    def _search(self, info: EncoderInfo) -> Searcher:
+        if self._searcher is None or self._searcher[0] != info:
+            searcher = Searcher(
                 self._catalog,
                 info,
-                self._vector_file(info),
-                lambda modality: self._snapshots(info, modality),
-                self._text_tower,
-                self._full,
+                self._layout.vector_file(info),
+                lambda modality: self._layout.snapshots(info, modality),
+                lambda: self._encoders.text_tower_of(info),
+                lambda: self._encoders.of(info),
             )
-        return self._searcher
+            self._searcher = info, searcher
+        return self._searcher[1]
 
     def _info(self) -> EncoderInfo:
         info = self._catalog.encoder()
         if info is None:
             raise NoCollectionError(f"{self.path} holds nothing yet: run `mmsearch index PATH`")
         return info
-
-    def _vector_file(self, info: EncoderInfo) -> VectorFile:
-        return VectorFile(self.path / "vectors" / f"{info.fingerprint}.f16", info.dim)
-
-    def _snapshots(self, info: EncoderInfo, modality: Modality) -> Snapshots:
-        return Snapshots(self.path / "index", f"{info.fingerprint}-{modality}", info.dim)
 
 
 def _as_query(query: str | Path | Image.Image | Query, to: Modality | None, k: int | None) -> Query:
@@ -430,7 +496,19 @@ def _as_query(query: str | Path | Image.Image | Query, to: Modality | None, k: i
     return replace(query, to=to or query.to, k=query.k if k is None else k)
 
 
-def _size(directory: Path) -> int:
-    if not directory.is_dir():
-        return 0
-    return sum(entry.stat().st_size for entry in os.scandir(directory) if entry.is_file())
+def _notes(on_progress: OnProgress | None) -> tuple[list[str], Callable[[str], None]]:
+    """A list, and what adds a note to it and tells `on_progress` at once."""
+    notes: list[str] = []
+
+    def note(message: str) -> None:
+        notes.append(message)
+        if on_progress:
+            on_progress(Progress(f"note: {message}"))
+
+    return notes, note
+
+
+def _require_positive(**numbers: int | None) -> None:
+    for name, number in numbers.items():
+        if number is not None and number < 1:
+            raise UsageError(f"{name} must be at least 1, not {number}")

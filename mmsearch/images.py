@@ -53,6 +53,15 @@ _lock = threading.Lock()
 
 
 @dataclass(frozen=True)
+class Contents:
+    """A picture's bytes as read once, their blake2b-16, and what to call them in an error."""
+
+    name: str
+    data: bytes
+    digest: bytes
+
+
+@dataclass(frozen=True)
 class Decoded:
     """An upright RGB picture, the blake2b-16 of its file, and the file's own (width, height).
 
@@ -64,18 +73,25 @@ class Decoded:
     size: tuple[int, int]
 
 
-def decode(source: Path | bytes | BinaryIO, target: int) -> Decoded:
+def read(source: Path | bytes | BinaryIO) -> Contents:
+    """All bytes of a picture. Raises ImageError if they cannot be read or exceed MAX_BYTES."""
+    name = _name(source)
+    data = _read(source, name)
+    return Contents(name, data, hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest())
+
+
+def decode(source: Path | bytes | BinaryIO | Contents, target: int) -> Decoded:
     """The first frame as upright RGB, transparency on white, 16 bits scaled to 8.
 
     A JPEG is decoded at the smallest scale that keeps both sides at least 2 * `target`.
 
     Raises ImageError for anything that cannot be read, is no picture, or exceeds a limit.
     """
-    name = _name(source)
-    data = _read(source, name)
+    contents = source if isinstance(source, Contents) else read(source)
+    name = contents.name
     try:
         with _pillow_limits():
-            image, size = _decode(data, name, target)
+            image, size = _decode(contents.data, name, target)
     except ImageError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as exc:
@@ -92,7 +108,7 @@ def decode(source: Path | bytes | BinaryIO, target: int) -> Decoded:
         raise ImageError(
             f"{name}: the picture is damaged or cut off ({detail}); copy or download it again"
         ) from exc
-    return Decoded(image, _digest(data), size)
+    return Decoded(image, contents.digest, size)
 
 
 def digest_file(path: Path) -> bytes:
@@ -273,10 +289,6 @@ def _too_many_pixels(name: str, size: tuple[int, int] | None = None) -> ImageErr
         f"{name}: {claim}, more than the {MAX_PIXELS // 10**6} million that are decoded; "
         "save a smaller copy"
     )
-
-
-def _digest(data: bytes) -> bytes:
-    return hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
 
 
 def _name(source: Path | bytes | BinaryIO) -> str:

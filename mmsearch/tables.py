@@ -94,7 +94,7 @@ def rows_to_sources(
         if isinstance(row, TableProblem):
             yield Failure(row_key, f"row {number}: {row.reason}")
             continue
-        source = _source(row, number, path, row_key, stamp, typed, claimed)
+        source = row_to_source(row, number, path, row_key, stamp, typed, claimed)
         if isinstance(source, Source):
             source = replace(source, origin=base_key)
             first = taken.setdefault(source.key, number)
@@ -139,15 +139,20 @@ def _require_content(path: Path, columns: Mapping[str, Any] | list[str]) -> None
         )
 
 
-def _source(
+def row_to_source(
     row: Row,
     number: int,
     table: Path,
     row_key: str,
     stamp: FileStamp,
-    typed: bool,
-    claimed: set[str] | None,
+    typed: bool = False,
+    claimed: set[str] | None = None,
 ) -> Source | Failure:
+    """The item that one row describes. `row_key` names it where it has no key, or is a Failure.
+
+    Pictures are looked up relative to the folder of `table`. `stamp` is that of a row without a
+    picture. `typed` reads numbers and truth values from strings, as csv needs it.
+    """
     rest = dict(row)
     names = {_folded(name): name for name in reversed(rest)}
     key = _take_name(rest, names, KEY_COLUMNS) or row_key
@@ -174,7 +179,7 @@ def _source(
         stamp = FileStamp(status.st_size, status.st_mtime_ns)
     if picture is None and text is None:
         return Failure(row_key, f"row {number}: neither text nor picture; fill in one or delete it")
-    attributes = {n: _typed(v) if typed else _plain(v) for n, v in rest.items()}
+    attributes = {n: _typed(v) if typed else plain_value(v) for n, v in rest.items()}
     return Source(key, picture, text, stamp, group, attributes)
 
 
@@ -244,7 +249,7 @@ def _typed(value: str) -> Any:
     return clean_text(text)
 
 
-def _plain(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
     """A value that JSON can hold: times in ISO form, decimals as floats, raw bytes dropped."""
     if isinstance(value, str):
         return clean_text(value) or None
@@ -255,9 +260,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, datetime.datetime | datetime.date | datetime.time):
         return value.isoformat()
     if isinstance(value, dict):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): plain_value(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
+        return [plain_value(v) for v in value]
     if value is None or isinstance(value, bool | int):
         return value
     return None if isinstance(value, bytes) else str(value)

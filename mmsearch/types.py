@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -109,6 +109,34 @@ class IndexReport:
 
 
 @dataclass(frozen=True)
+class ReindexReport:
+    """What one `reindex` run did. `switched`: queries are answered by `model` from now on.
+
+    `failures` names items that cannot be encoded again: while there are some, a run switches only
+    if it was told to go without them.
+    """
+
+    model: str
+    switched: bool = False
+    encoded_images: int = 0
+    encoded_texts: int = 0
+    adapted: int = 0  # vectors computed from those of the model's base, without any file
+    failures: tuple[Failure, ...] = ()
+    seconds: float = 0.0
+    interrupted: bool = False
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class UpdateReport:
+    """What an update of attributes did; each failure names its key."""
+
+    updated: int = 0
+    unchanged: int = 0
+    failures: tuple[Failure, ...] = ()
+
+
+@dataclass(frozen=True)
 class Progress:
     """`step` names what was just finished; `done` of `total` items of it (total None: unknown)."""
 
@@ -148,6 +176,29 @@ class Encoder(TextEncoder, Protocol):
 
     def encode_images(self, pixels: Pixels) -> Vectors:
         """(n, h, w, 3) uint8 -> (n, d) float32 unit rows; normalisation happens on the device."""
+        ...
+
+
+@runtime_checkable
+class DerivedEncoder(Encoder, Protocol):
+    """An encoder whose vectors are computed from those of another one, its `base`.
+
+    A collection that holds vectors of `base` moves to it without reading texts again, and, where
+    `reuses_images`, without opening a picture.
+    """
+
+    @property
+    def base(self) -> TextEncoder: ...
+
+    @property
+    def reuses_images(self) -> bool: ...
+
+    def adapt_images(self, rows: Vectors) -> Vectors:
+        """(n, d_base) float32 unit rows of pictures -> (n, d) float32 unit rows."""
+        ...
+
+    def adapt_texts(self, rows: Vectors) -> Vectors:
+        """(n, d_base) float32 unit rows of texts -> (n, d) float32 unit rows."""
         ...
 
 

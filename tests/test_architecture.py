@@ -24,12 +24,16 @@ ARROWS = {
     "scan": GROUND | {"images", "tables"},
     "catalog": GROUND | {"durable"},
     "index": GROUND | {"durable"},
+    "filters": GROUND,
     "models": GROUND | {"encoders"},
     "encoders": GROUND | {"models", "images"},
-    "ingest": GROUND | {"scan", "images", "tables", "encoders", "catalog", "index", "models"},
+    "layout": GROUND | {"catalog", "index"},
+    "loading": GROUND | {"catalog", "encoders"},
+    "check": GROUND | {"catalog", "layout"},
+    "ingest": GROUND | {"scan", "images", "tables", "catalog", "layout", "durable"},
     "search": GROUND | {"images", "encoders", "catalog", "index", "models"},
     "collection": GROUND
-    | {"ingest", "search", "scan", "images", "encoders", "catalog", "index", "models"},
+    | {"ingest", "search", "scan", "catalog", "index", "layout", "loading", "check"},
     "evaluation": GROUND
     | {"collection", "encoders", "models", "images", "tables", "search", "index", "durable"},
     "cli": GROUND | {"collection", "encoders", "models", "scan", "images", "evaluation"},

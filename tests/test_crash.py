@@ -51,7 +51,7 @@ def contents(path: Path) -> dict[str, tuple[int, bytes, list[tuple[str, float]]]
     with mmsearch.open(path, encoder=ColourEncoder()) as collection:
         found = {}
         info = collection._info()
-        vectors = collection._vector_file(info)
+        vectors = collection._layout.vector_file(info)
         for item in collection._catalog.stored():
             digest = item.image_digest
             row = digest and collection._catalog.row("image", digest, info.fingerprint)

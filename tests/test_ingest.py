@@ -219,7 +219,7 @@ def test_vectors_of_two_encoders_never_meet(tmp_path: Path) -> None:
     other = ColourEncoder("another")
     with (
         mmsearch.open(tmp_path / "c", encoder=other) as collection,
-        pytest.raises(EncoderMismatchError, match="another collection"),
+        pytest.raises(EncoderMismatchError, match="mmsearch reindex --model"),
     ):
         collection.index([folder])
 

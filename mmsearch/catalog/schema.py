@@ -15,11 +15,11 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # a new one brings a step in migrations.py
 
 metadata = MetaData()
 
-# Single facts: schema version, sequence number, the encoder as JSON.
+# Single facts: schema version and sequence number.
 meta = Table(
     "meta",
     metadata,
@@ -45,6 +45,21 @@ items = Table(
     Column("size_bytes", BigInteger),
     Column("mtime_ns", BigInteger),
     Column("seq", Integer, nullable=False, index=True),
+)
+# A vector that arrives is a change of the items that have its digest.
+Index("items_by_image_digest", items.c.image_digest)
+Index("items_by_text_digest", items.c.text_digest)
+
+# One row per encoder that ever answered or is being prepared to; see records.Space.
+spaces = Table(
+    "spaces",
+    metadata,
+    Column("fingerprint", String, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("dim", Integer, nullable=False),
+    Column("state", String, nullable=False),  # current (one at most) | left | unfinished
+    Column("complete_at", Integer, nullable=False),
+    Column("left_at", Integer),  # the sequence number of the switch away from it
 )
 
 # Content addressed: the same picture or text is encoded once per encoder, wherever it stands.
@@ -77,6 +92,7 @@ failures = Table(
     Column("reason", Text, nullable=False),
     Column("size_bytes", BigInteger),
     Column("mtime_ns", BigInteger),
+    Column("origin", Text),  # key of the table that told of it; NULL: `key` itself
 )
 
 runs = Table(
@@ -96,4 +112,5 @@ __all__ = [
     "meta",
     "metadata",
     "runs",
+    "spaces",
 ]

@@ -66,18 +66,22 @@ class FaissIndex:
 
 
 class Snapshots:
-    """Files `STEM.SEQ.faiss` in one directory: a cache that may vanish at any time."""
+    """Files `STEM.SEQ.faiss` in one directory: a cache that may vanish at any time.
 
-    def __init__(self, directory: Path, stem: str, dim: int) -> None:
+    One from before the sequence number `oldest` cannot be replayed and counts as absent.
+    """
+
+    def __init__(self, directory: Path, stem: str, dim: int, oldest: int = 0) -> None:
         self.directory = directory
         self._stem = stem
         self._dim = dim
+        self._oldest = oldest
 
     def load(self, newest: int) -> FaissIndex | None:
         """The latest readable snapshot not ahead of `newest`; None when there is none."""
         for seq, path in sorted(self._files(), reverse=True):
-            if seq > newest:
-                continue  # of a catalog that was restored from a backup
+            if seq > newest or seq < self._oldest:
+                continue  # of a catalog that was restored from a backup, or of another stay here
             try:
                 index = faiss.read_index(str(path))
             except RuntimeError:  # cut short or not ours: an older one, or a rebuild, will do
@@ -105,6 +109,10 @@ class Snapshots:
                 f"cannot write the index snapshot {path}: {error}; nothing is lost, queries "
                 "rebuild it from the catalog"
             ) from error
+
+    def newest_seq(self) -> int:
+        """The sequence number of the latest snapshot that counts; 0 when there is none."""
+        return max((seq for seq, _ in self._files() if seq >= self._oldest), default=0)
 
     def clear(self) -> None:
         for _, path in self._files():

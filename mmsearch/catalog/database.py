@@ -1,0 +1,123 @@
+"""The SQLite file: opening and migrating it, transactions with sequence numbers, its errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from mmsearch.catalog import migrations, schema
+from mmsearch.catalog.schema import meta
+from mmsearch.errors import CorruptionError, SchemaError, StorageError
+
+# SQLite takes at most 32,766 bound parameters a statement; chunks stay well below.
+CHUNK = 10_000
+
+_T = TypeVar("_T")
+
+
+class Database:
+    """Connections to one catalog file. Raises StorageError, SchemaError, CorruptionError."""
+
+    def __init__(self, path: Path, *, create: bool = False) -> None:
+        self.path = path
+        self._engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
+        sa.event.listen(self._engine, "connect", _set_pragmas)
+        with self._errors():
+            if create and not sa.inspect(self._engine).has_table(meta.name):
+                self._create()
+            self._bring_up_to_date()
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        with self._errors(), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """One transaction that no reader's index has to learn of."""
+        with self._errors(), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def changing(self) -> Iterator[tuple[sa.Connection, int]]:
+        """One transaction, and the new sequence number that it commits."""
+        with self.writing() as connection:
+            seq = int(fact(connection, "seq") or 0) + 1
+            set_fact(connection, "seq", str(seq))
+            yield connection, seq
+
+    def _create(self) -> None:
+        with self._engine.begin() as connection:
+            schema.metadata.create_all(connection)
+            set_fact(connection, "schema", str(schema.SCHEMA_VERSION))
+            set_fact(connection, "seq", "0")
+
+    def _bring_up_to_date(self) -> None:
+        with self._engine.connect() as connection:
+            version = int(fact(connection, "schema") or 0)
+        if version > schema.SCHEMA_VERSION:
+            raise SchemaError(
+                f"{self.path} has schema {version}, this mmsearch knows up to "
+                f"{schema.SCHEMA_VERSION}: it was written by a newer version. Upgrade mmsearch"
+            )
+        if version == schema.SCHEMA_VERSION:
+            return
+        with self._engine.connect() as connection:
+            # Python's sqlite3 begins no transaction before DDL: it would commit in pieces.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            # Another process may have been quicker, so the version is read again.
+            for statement in migrations.statements(int(fact(connection, "schema") or 0)):
+                connection.exec_driver_sql(statement)
+            set_fact(connection, "schema", str(schema.SCHEMA_VERSION))
+            connection.commit()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Translate the database's errors into ours, once, here."""
+        try:
+            yield
+        except sa.exc.OperationalError as error:
+            reason = str(error.orig)
+            raise StorageError(
+                f"cannot use {self.path}: {reason}; what was committed before is safe. "
+                "Check free space and permissions of that directory, then run the command again"
+            ) from error
+        except sa.exc.DatabaseError as error:
+            raise CorruptionError(
+                f"{self.path} is damaged: {error.orig}. Restore it from a backup, or delete the "
+                "collection's directory and index again"
+            ) from error
+
+
+def fact(connection: sa.Connection, name: str) -> str | None:
+    """One value of the table `meta`."""
+    value = connection.execute(sa.select(meta.c.value).where(meta.c.name == name)).scalar()
+    return None if value is None else str(value)
+
+
+def set_fact(connection: sa.Connection, name: str, value: str) -> None:
+    statement = upsert(meta).values(name=name, value=value)
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=["name"], set_={"value": value})
+    )
+
+
+def chunks(values: Iterable[_T]) -> Iterator[Sequence[_T]]:
+    """`values` in pieces that fit one statement."""
+    every = list(values)
+    for start in range(0, len(every), CHUNK):
+        yield every[start : start + CHUNK]
+
+
+def _set_pragmas(connection: Any, _record: Any) -> None:
+    # WAL: readers never wait for the writer. FULL: a commit that returned survives a power cut.
+    for pragma in ("journal_mode=WAL", "synchronous=FULL"):
+        connection.execute(f"PRAGMA {pragma}").close()

@@ -1,0 +1,101 @@
+"""What the catalog gives and takes: items, encoders with their spaces, and one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from mmsearch.types import FileStamp, Modality
+
+SpaceState = Literal["current", "left", "unfinished"]
+
+
+@dataclass(frozen=True)
+class EncoderInfo:
+    """An encoder and the space of its vectors.
+
+    `complete_at` is the sequence number at which its space became the one that answers queries:
+    vectors may have arrived in any order before, so no older index of it can be replayed.
+    """
+
+    name: str
+    fingerprint: str
+    dim: int
+    complete_at: int = 0
+
+
+@dataclass(frozen=True)
+class Space:
+    """One encoder's vectors in the collection.
+
+    `current` answers queries; `left` did so before; `unfinished` is being filled by a reindex.
+    `vectors` counts rows of the vector file, dead ones too.
+    """
+
+    encoder: EncoderInfo
+    state: SpaceState
+    vectors: int
+
+
+@dataclass(frozen=True)
+class StoredItem:
+    """An item as the catalog holds it; `path` and `key` are in key form."""
+
+    id: int
+    key: str
+    state: str
+    origin: str | None
+    group: str | None
+    path: str | None
+    text: str | None
+    attributes: Mapping[str, Any]
+    image_digest: bytes | None
+    text_digest: bytes | None
+    stamp: FileStamp
+
+    @property
+    def live(self) -> bool:
+        return self.state == "live"
+
+    @property
+    def digests(self) -> list[tuple[Modality, bytes]]:
+        """What of it should have a vector."""
+        both: list[tuple[Modality, bytes | None]] = [
+            ("image", self.image_digest),
+            ("text", self.text_digest),
+        ]
+        return [(modality, digest) for modality, digest in both if digest is not None]
+
+
+@dataclass(frozen=True)
+class NewVectors:
+    """Rows that were appended to one encoder's vector file, to be committed.
+
+    `names[i]` is the (modality, digest) of row `first_row + i`.
+    """
+
+    fingerprint: str
+    first_row: int
+    names: tuple[tuple[Modality, bytes], ...]
+    checksum: bytes
+
+
+@dataclass
+class Write:
+    """One transaction: everything that becomes visible together."""
+
+    items: list[dict[str, Any]] = field(default_factory=list)  # rows of `items`, id None: new
+    states: dict[str, list[int]] = field(default_factory=dict)  # state -> item ids
+    vectors: NewVectors | None = None
+    failures: list[dict[str, Any]] = field(default_factory=list)
+    recovered: list[str] = field(default_factory=list)  # keys whose failure is over
+
+    def __bool__(self) -> bool:
+        return bool(
+            self.items
+            or any(self.states.values())
+            or self.vectors
+            or self.failures
+            or self.recovered
+        )

@@ -1,0 +1,93 @@
+"""From pictures and texts to committed-to-be rows of one encoder's vector file."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mmsearch.catalog.catalog import Catalog
+from mmsearch.catalog.records import EncoderInfo, NewVectors
+from mmsearch.layout import Layout
+from mmsearch.types import Encoder, Modality, OnProgress, Progress
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from mmsearch.types import Vectors
+
+Names = tuple[tuple[Modality, bytes], ...]
+
+
+def info_of(encoder: Encoder) -> EncoderInfo:
+    """How the catalog knows this encoder."""
+    return EncoderInfo(encoder.name, encoder.fingerprint, encoder.dim)
+
+
+class Embedder:
+    """One encoder, loaded when the first thing has to be encoded, and its vector file."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        layout: Layout,
+        load: Callable[[], Encoder],
+        on_progress: OnProgress,
+    ) -> None:
+        self._catalog = catalog
+        self._layout = layout
+        self._load = load
+        self._loaded: Encoder | None = None
+        self._loading = threading.Lock()
+        self._progress = on_progress
+        self.images = 0  # encoded so far, as are texts
+        self.texts = 0
+        self.seconds = 0.0
+
+    @property
+    def encoder(self) -> Encoder:
+        """Safe in any thread."""
+        with self._loading:
+            if self._loaded is None:
+                self._progress(Progress("loading model"))
+                self._loaded = self._load()
+        return self._loaded
+
+    def in_flight(self, workers: int) -> int:
+        """How many decoded pictures keep the workers busy while the encoder has the CPU."""
+        return 2 * self._loaded.batch_size if self._loaded else 4 * workers
+
+    def encode(
+        self, images: Mapping[bytes, npt.NDArray[np.uint8]], texts: Mapping[bytes, str]
+    ) -> tuple[Names, Vectors]:
+        """Digest -> pixels or text, as names and (n, d) float32 unit rows: images, then texts."""
+        started = time.perf_counter()
+        names: list[tuple[Modality, bytes]] = []
+        parts = []
+        if images:
+            parts.append(self.encoder.encode_images(np.stack(list(images.values()))))
+            names += [("image", digest) for digest in images]
+        if texts:
+            parts.append(self.encoder.encode_texts(list(texts.values())))
+            names += [("text", digest) for digest in texts]
+        self.images += len(images)
+        self.texts += len(texts)
+        self.seconds += time.perf_counter() - started
+        self._progress(Progress("encoded"))
+        return tuple(names), np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
+
+    def append(self, names: Names, vectors: Vectors) -> NewVectors | None:
+        """Write rows behind the committed ones; they count once the result is committed.
+
+        None if there are none. The caller holds the writer's lock. Raises StorageError.
+        """
+        if not names:
+            return None
+        info = info_of(self.encoder)
+        head = self._catalog.spaces.head(info.fingerprint)
+        checksum = self._layout.vector_file(info).append(head, vectors)
+        self._progress(Progress("rows written"))
+        return NewVectors(info.fingerprint, head, names, checksum)

@@ -1,0 +1,136 @@
+"""What a scan, or some rows, mean for the catalog, before anything is decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mmsearch.catalog.catalog import Catalog
+from mmsearch.catalog.records import StoredItem
+from mmsearch.errors import RootError
+from mmsearch.ingest.known import Known
+from mmsearch.scan import Scan, key_of
+from mmsearch.types import Failure, OnProgress, Progress, Source
+
+# The origin of items that a program handed over: no folder tells of them, so none misses them.
+HANDED_OVER = "upsert"
+
+
+@dataclass
+class Plan:
+    """What to do with each source that was found, and with the items that were not."""
+
+    todo: list[tuple[Source, StoredItem | None]] = field(default_factory=list)
+    returned: list[int] = field(default_factory=list)  # were missing and are back as they were
+    unseen: list[StoredItem] = field(default_factory=list)
+    unchanged: int = 0
+    failures: list[Failure] = field(default_factory=list)
+    old_failures: list[Failure] = field(default_factory=list)
+    over: list[str] = field(default_factory=list)  # failures that stand in the way of nothing now
+
+
+def plan_scan(
+    scan: Scan,
+    catalog: Catalog,
+    known: Known,
+    base: Path,
+    *,
+    allow_empty: bool,
+    on_progress: OnProgress,
+) -> Plan:
+    """Raises RootError where a root is suddenly empty."""
+    stored = {item.key: item for item in catalog.stored()}
+    failed = catalog.known_failures()
+    plan = Plan()
+    seen: set[str] = set()
+    origins: set[str] = set()
+    for count, found in enumerate(scan, 1):
+        if isinstance(found, Failure):
+            plan.failures.append(found)
+            continue
+        if count % 1000 == 0:
+            on_progress(Progress("scan", count))
+        if found.key in seen:  # two roots that overlap
+            continue
+        seen.add(found.key)
+        origins.add(found.origin or found.key)
+        reason, stamp, _ = failed.get(found.key, ("", None, ""))
+        if stamp == found.stamp:
+            plan.old_failures.append(Failure(found.key, reason))
+        else:
+            _sort(found, stored.get(found.key), known, base, plan)
+    on_progress(Progress("scan", len(seen)))
+    prefixes = [key_of(root, base) for root in scan.roots]
+    if not allow_empty:
+        _require_not_emptied(scan.roots, prefixes, stored, origins)
+    plan.unseen += [
+        item for item in stored.values() if item.key not in seen and _belongs(item, prefixes)
+    ]
+    failing = {failure.key for failure in plan.failures + plan.old_failures}
+    failing.update(source.key for source, _ in plan.todo)
+    plan.over += [
+        key
+        for key, (_, _, origin) in failed.items()
+        if key not in failing and any(_is_under(origin, prefix) for prefix in prefixes)
+    ]
+    return plan
+
+
+def plan_items(sources: Sequence[Source], catalog: Catalog, known: Known, base: Path) -> Plan:
+    """For items that a program hands over: no others are missed, and no failure is known yet."""
+    plan = Plan()
+    stored = catalog.by_key(source.key for source in sources)
+    known.look_up(stored.values())
+    for source in sources:
+        _sort(source, stored.get(source.key), known, base, plan)
+    return plan
+
+
+def _sort(found: Source, old: StoredItem | None, known: Known, base: Path, plan: Plan) -> None:
+    if old is None or not _same(found, old, base) or not known.all_of(old):
+        plan.todo.append((found, old))
+    elif old.live:
+        plan.unchanged += 1
+    else:
+        plan.returned.append(old.id)
+
+
+def _same(found: Source, old: StoredItem, base: Path) -> bool:
+    return (
+        found.stamp == old.stamp
+        and found.text == old.text
+        and found.group == old.group
+        and found.origin == old.origin
+        and dict(found.attributes) == dict(old.attributes)
+        and (found.path is None) == (old.path is None)
+        and (found.path is None or key_of(found.path, base) == old.path)
+    )
+
+
+def _require_not_emptied(
+    roots: Sequence[Path],
+    prefixes: Sequence[str],
+    stored: Mapping[str, StoredItem],
+    origins: Iterable[str],
+) -> None:
+    for root, prefix in zip(roots, prefixes, strict=True):
+        live = sum(item.live and _belongs(item, [prefix]) for item in stored.values())
+        if live and not any(_is_under(origin, prefix) for origin in origins):
+            raise RootError(
+                f"{root} holds nothing to index, but {live} items came from it: is a "
+                "drive not mounted? Nothing was changed. If it is meant to be empty, "
+                "say so with --allow-empty"
+            )
+
+
+def _belongs(item: StoredItem, prefixes: Sequence[str]) -> bool:
+    if item.origin == HANDED_OVER:
+        return False
+    return any(_is_under(item.origin or item.key, prefix) for prefix in prefixes)
+
+
+def _is_under(key: str, prefix: str) -> bool:
+    if prefix == ".":
+        return not key.startswith("/")
+    return key == prefix or key.startswith((prefix.rstrip("/") + "/", prefix + "#"))

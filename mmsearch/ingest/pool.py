@@ -1,0 +1,33 @@
+"""Work in threads whose results come in order and never pile up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import TypeVar
+
+_Task = TypeVar("_Task")
+_Result = TypeVar("_Result")
+
+
+def in_order(
+    tasks: Iterable[_Task],
+    work: Callable[[_Task], _Result],
+    *,
+    workers: int,
+    window: Callable[[], int],
+) -> Iterator[_Result]:
+    """`work` of each task, in the order of `tasks`, with at most `window()` in flight."""
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
+    pending: list[Future[_Result]] = []
+    queue = iter(tasks)
+    try:
+        pending = [pool.submit(work, task) for task in islice(queue, window())]
+        while pending:
+            result = pending.pop(0).result()
+            for task in islice(queue, max(0, window() - len(pending))):
+                pending.append(pool.submit(work, task))
+            yield result
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,126 @@
+"""Items that a program hands over as dicts, as sources like the rows of a table."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mmsearch.catalog.catalog import Catalog
+from mmsearch.durable import sync_directory
+from mmsearch.errors import ImageError, StorageError
+from mmsearch.images import Contents, read
+from mmsearch.ingest.plan import HANDED_OVER
+from mmsearch.layout import Layout
+from mmsearch.scan import key_of
+from mmsearch.tables import IMAGE_COLUMNS, KEY_COLUMNS, plain_value, row_to_source
+from mmsearch.types import Failure, FileStamp, Source
+
+ATTRIBUTES = "attributes"
+# A text has no file: it is unchanged if and only if its words are.
+_NO_FILE = FileStamp(0, 0)
+
+
+def rows_to_items(
+    rows: Iterable[Mapping[str, Any]], layout: Layout, kept: set[bytes]
+) -> Iterator[Source | Failure]:
+    """One Source or Failure per row, in order; columns are named as in tables.
+
+    A picture is a path (relative: to the collection's folder) or bytes, which are kept in the
+    collection; `kept` collects their digests. Every row needs a key of its own.
+    Raises StorageError.
+    """
+    taken: dict[str, int] = {}
+    for number, row in enumerate(rows, 1):
+        found = _row_to_item(row, number, layout, kept)
+        if isinstance(found, Source):
+            first = taken.setdefault(found.key, number)
+            if first != number:
+                reason = f"row {number}: its key was already used by row {first}"
+                found = Failure(found.key, f"{reason}; give each item one row")
+        yield found
+
+
+def _row_to_item(
+    row: Mapping[str, Any], number: int, layout: Layout, kept: set[bytes]
+) -> Source | Failure:
+    cells = {str(name): value for name, value in row.items() if name != ATTRIBUTES}
+    more = row.get(ATTRIBUTES) or {}
+    columns = {name.strip().lower(): name for name in cells}
+    keys = [cells[columns[name]] for name in KEY_COLUMNS if name in columns]
+    name = next((str(key) for key in keys if key is not None and str(key).strip()), None)
+    if name is None:
+        return Failure(f"row {number}", "it has no key; give each item a key that stays its own")
+    if not isinstance(more, Mapping):
+        return Failure(name, f"its attributes must be a mapping, not {type(more).__name__}")
+    if twice := sorted(set(cells) & set(more)):
+        return Failure(name, f"{twice[0]!r} stands both in the row and in its attributes")
+    try:
+        for column in IMAGE_COLUMNS:
+            place = columns.get(column)
+            if place is not None and isinstance(cells[place], bytes | bytearray | os.PathLike):
+                cells[place] = _picture_path(cells[place], layout, kept)
+        for value in (cells, more):
+            json.dumps(plain_value(value), ensure_ascii=False).encode()
+    except ImageError as error:
+        return Failure(name, f"row {number}: {error}")
+    except UnicodeEncodeError:
+        return Failure(
+            name.encode(errors="replace").decode(),
+            f"row {number}: half a character (a lone surrogate); correct the text",
+        )
+    table = layout.base / "rows"  # pictures are looked up beside it
+    found = row_to_source(cells, number, table, name, _NO_FILE)
+    if isinstance(found, Failure):
+        return found
+    attributes = {**found.attributes, **{str(k): plain_value(v) for k, v in more.items()}}
+    return Source(
+        found.key, found.path, found.text, found.stamp, found.group, attributes, HANDED_OVER
+    )
+
+
+def _picture_path(
+    picture: bytes | bytearray | os.PathLike[str], layout: Layout, kept: set[bytes]
+) -> str:
+    if isinstance(picture, bytes | bytearray):
+        contents = read(bytes(picture))
+        kept.add(contents.digest)
+        return str(keep_picture(contents, layout))
+    return os.fspath(picture)
+
+
+def keep_picture(picture: Contents, layout: Layout) -> Path:
+    """The file of the collection that holds this picture, written now if need be.
+
+    Raises StorageError if it cannot be written.
+    """
+    path = layout.picture(picture.digest)
+    if path.exists():
+        return path
+    try:
+        layout.pictures.mkdir(exist_ok=True)
+        temporary = path.with_suffix(".tmp")
+        with open(temporary, "wb") as file:
+            file.write(picture.data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        sync_directory(layout.pictures)
+    except OSError as error:
+        raise StorageError(
+            f"cannot keep a picture in {path}: {error.strerror or error}; what was committed "
+            "before is safe. Free space or fix permissions and hand over the same items again"
+        ) from error
+    return path
+
+
+def drop_unused_pictures(digests: Iterable[bytes], catalog: Catalog, layout: Layout) -> None:
+    """Delete the kept files of those pictures that no item has any more."""
+    kept = [digest for digest in digests if layout.picture(digest).exists()]
+    used = catalog.paths_in_use(kept)
+    for digest in kept:
+        path = layout.picture(digest)
+        if key_of(path, layout.base) not in used:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,335 @@
+"""A photo's journey into the collection: scan, decode, encode, commit, sweep.
+
+Decoding runs in threads, in order and bounded, while the one consumer here feeds the encoder
+full batches and commits each batch in one transaction: a crash costs one batch at most.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from mmsearch.catalog.catalog import Catalog
+from mmsearch.catalog.records import StoredItem, Write
+from mmsearch.errors import ImageError
+from mmsearch.images import decode, read
+from mmsearch.ingest.embed import Embedder
+from mmsearch.ingest.known import Known
+from mmsearch.ingest.plan import HANDED_OVER, Plan, plan_items, plan_scan
+from mmsearch.ingest.pool import in_order
+from mmsearch.layout import Layout
+from mmsearch.scan import Scan, key_of
+from mmsearch.types import Encoder, Failure, IndexReport, OnProgress, Progress, Source
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+# A batch without new pictures (moved, duplicate or text-only items) is committed at this size.
+ITEMS_PER_COMMIT = 1000
+
+Outcome = Literal["added", "changed", "moved", "same"]
+Vanished = dict[bytes, list[StoredItem]]  # what an item that moved is recognised by
+
+
+@dataclass
+class _Decoded:
+    """One source ready to encode; `pixels` None when its picture is already embedded."""
+
+    source: Source
+    old: StoredItem | None
+    image_digest: bytes | None = None
+    pixels: npt.NDArray[np.uint8] | None = None
+    error: str | None = None
+    seconds: float = 0.0
+
+
+@dataclass
+class _Tally:
+    """Running totals of what was committed, and seconds of work per stage."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    returned: int = 0
+    missing: int = 0
+    unchanged: int = 0
+    failures: list[Failure] = field(default_factory=list)
+    decoded: int = 0
+    decode_s: float = 0.0
+    commit_s: float = 0.0
+
+
+class Ingest:
+    """One run over one collection. The caller holds the writer's lock."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        layout: Layout,
+        load_encoder: Callable[[], Encoder],
+        *,
+        workers: int | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> None:
+        self._catalog = catalog
+        self._base = layout.base
+        self._progress = on_progress or (lambda _progress: None)
+        self._embedder = Embedder(catalog, layout, load_encoder, self._progress)
+        self._workers = workers or default_workers()
+        self._tally = _Tally()
+        self._known = Known(catalog, whole=False)
+        self.replaced: set[bytes] = set()  # pictures of items that `take` may have replaced
+
+    def run(self, roots: Sequence[Path], *, allow_empty: bool = False) -> IndexReport:
+        """Bring the catalog up to date with `roots`.
+
+        Raises RootError before any change when a root is missing, unreadable, or suddenly empty.
+        Interrupted by Ctrl-C it keeps what was committed and says so in the report.
+        """
+        started = time.perf_counter()
+        self._known = Known(self._catalog, whole=True)
+        scan = Scan(roots, self._base)
+        plan = plan_scan(
+            scan,
+            self._catalog,
+            self._known,
+            self._base,
+            allow_empty=allow_empty,
+            on_progress=self._progress,
+        )
+        vanished: Vanished = {}
+        for item in plan.unseen:
+            vanished.setdefault(_identity(item), []).append(item)
+        interrupted = self._carry_out(plan, vanished)
+        if scan.complete and not interrupted:
+            gone = [item.id for items in vanished.values() for item in items if item.live]
+            if gone or plan.over:
+                self._catalog.commit(Write(states={"missing": gone}, recovered=plan.over))
+            self._tally.missing = len(gone)
+        self._progress(Progress("swept"))
+        report = self._report(time.perf_counter() - started, interrupted)
+        self._catalog.record_run(asdict(replace(report, failures=report.failures[:100])))
+        return report
+
+    def take(self, sources: Iterable[Source | Failure]) -> IndexReport:
+        """Add or replace these items; all others, and those that fail, stay as they are.
+
+        Failures are reported, not remembered: the caller hands a better item over, or does not.
+        """
+        started = time.perf_counter()
+        interrupted = False
+        rest = iter(sources)
+        while not interrupted and (part := list(islice(rest, ITEMS_PER_COMMIT))):
+            self._tally.failures += [one for one in part if isinstance(one, Failure)]
+            found = [one for one in part if isinstance(one, Source)]
+            plan = plan_items(found, self._catalog, self._known, self._base)
+            self.replaced.update(
+                old.image_digest for _, old in plan.todo if old and old.image_digest
+            )
+            interrupted = self._carry_out(plan, {})
+        return self._report(time.perf_counter() - started, interrupted)
+
+    def _carry_out(self, plan: Plan, vanished: Vanished) -> bool:
+        """Commit all of `plan`; True if that was interrupted."""
+        self._tally.failures += plan.failures
+        self._tally.unchanged += plan.unchanged
+        self._commit_known(plan)
+        try:
+            self._encode_and_commit(plan.todo, vanished)
+        except KeyboardInterrupt:
+            return True
+        finally:
+            self._tally.failures += plan.old_failures
+        return False
+
+    def _report(self, seconds: float, interrupted: bool) -> IndexReport:
+        tally, embedder = self._tally, self._embedder
+        return IndexReport(
+            added=tally.outcomes["added"],
+            changed=tally.outcomes["changed"],
+            moved=tally.outcomes["moved"],
+            returned=tally.returned,
+            missing=tally.missing,
+            unchanged=tally.unchanged,
+            failures=tuple(tally.failures),
+            decoded=tally.decoded,
+            encoded_images=embedder.images,
+            encoded_texts=embedder.texts,
+            seconds=seconds,
+            images_per_second=embedder.images / seconds if seconds else 0.0,
+            bottleneck=_bottleneck(tally, embedder, self._workers),
+            interrupted=interrupted,
+        )
+
+    def _commit_known(self, plan: Plan) -> None:
+        """What needs no encoding becomes visible at once."""
+        write = Write(failures=[failure_row(failure, None) for failure in plan.failures])
+        if plan.returned:
+            write.states["live"] = plan.returned
+        if write:
+            self._catalog.commit(write)
+        self._tally.returned += len(plan.returned)
+
+    # ---- decode, encode, commit
+
+    def _encode_and_commit(
+        self, todo: Sequence[tuple[Source, StoredItem | None]], vanished: Vanished
+    ) -> None:
+        done = 0
+        batch: list[_Decoded] = []
+        pixels = 0
+        for decoded in in_order(
+            todo,
+            self._decode,
+            workers=self._workers,
+            window=lambda: self._embedder.in_flight(self._workers),
+        ):
+            batch.append(decoded)
+            pixels += decoded.pixels is not None
+            self._tally.decoded += decoded.pixels is not None
+            self._tally.decode_s += decoded.seconds
+            full = pixels and pixels >= self._embedder.encoder.batch_size
+            if full or len(batch) >= ITEMS_PER_COMMIT:
+                self._commit(batch, vanished)
+                done += len(batch)
+                self._progress(Progress("commit", done, len(todo)))
+                batch, pixels = [], 0
+        if batch:
+            self._commit(batch, vanished)
+            self._progress(Progress("commit", done + len(batch), len(todo)))
+
+    def _decode(self, one: tuple[Source, StoredItem | None]) -> _Decoded:
+        source, old = one
+        if source.path is None:
+            return _Decoded(source, old)
+        started = time.perf_counter()
+        try:
+            contents = read(source.path)
+            seconds = time.perf_counter() - started
+            if ("image", contents.digest) in self._known:
+                return _Decoded(source, old, contents.digest, seconds=seconds)
+            encoder = self._embedder.encoder
+            started = time.perf_counter()
+            pixels = encoder.preprocess(decode(contents, encoder.image_size).image)
+            seconds += time.perf_counter() - started
+            return _Decoded(source, old, contents.digest, pixels, seconds=seconds)
+        except ImageError as error:
+            return _Decoded(source, old, error=str(error))
+
+    def _commit(self, batch: list[_Decoded], vanished: Vanished) -> None:
+        write = Write()
+        outcomes: Counter[str] = Counter()
+        images: dict[bytes, npt.NDArray[np.uint8]] = {}
+        texts: dict[bytes, str] = {}
+        for one in batch:
+            if one.error is not None:
+                self._fail(one, write)
+                continue
+            digest = text_digest(one.source.text)
+            if one.pixels is not None and one.image_digest is not None:
+                images.setdefault(one.image_digest, one.pixels)
+            if digest and one.source.text and ("text", digest) not in self._known:
+                texts.setdefault(digest, one.source.text)
+            outcomes[self._place(one, digest, write, vanished)] += 1
+            write.recovered.append(one.source.key)
+        images = {d: p for d, p in images.items() if ("image", d) not in self._known}
+        names, vectors = self._embedder.encode(images, texts)
+        started = time.perf_counter()
+        write.vectors = self._embedder.append(names, vectors)
+        if write:
+            self._catalog.commit(write)
+            self._known.update(names)
+        # Counted only now: a run that is interrupted reports what it has really kept.
+        self._tally.outcomes += outcomes
+        self._tally.commit_s += time.perf_counter() - started
+        self._progress(Progress("committed"))
+
+    def _place(
+        self, one: _Decoded, digest: bytes | None, write: Write, vanished: Vanished
+    ) -> Outcome:
+        """Add the item's row to `write`: a new one, a change, or a move of one that vanished."""
+        source, old = one.source, one.old
+        outcome: Outcome = "same"
+        if old is not None:
+            if _content(old) != (one.image_digest, source.text, source.group, source.attributes):
+                outcome = "changed"
+        else:
+            content = one.image_digest or digest
+            same = vanished.get(content) if content else None
+            old = same.pop() if same else None
+            outcome = "moved" if old else "added"
+        write.items.append(
+            {
+                "id": old.id if old else None,
+                "key": source.key,
+                "state": "live",
+                "origin": source.origin,
+                "group": source.group,
+                "path": key_of(source.path, self._base) if source.path else None,
+                "text": source.text,
+                "attributes": dict(source.attributes),
+                "image_digest": one.image_digest,
+                "text_digest": digest,
+                "size_bytes": source.stamp.size_bytes,
+                "mtime_ns": source.stamp.mtime_ns,
+            }
+        )
+        return outcome
+
+    def _fail(self, one: _Decoded, write: Write) -> None:
+        failure = Failure(one.source.key, one.error or "")
+        self._tally.failures.append(failure)
+        if one.source.origin == HANDED_OVER:
+            return
+        write.failures.append(failure_row(failure, one.source))
+        if one.old is not None:
+            # The picture that the old vector stood for is gone; an answer must not show it.
+            write.states.setdefault("missing", []).append(one.old.id)
+
+
+def default_workers() -> int:
+    """Threads that decode, where nobody said how many."""
+    return min(32, os.cpu_count() or 1)
+
+
+def failure_row(failure: Failure, source: Source | None) -> dict[str, Any]:
+    """A row of `failures`; without a source it is tried again by every run."""
+    return {
+        **vars(failure),
+        "size_bytes": source.stamp.size_bytes if source else None,
+        "mtime_ns": source.stamp.mtime_ns if source else None,
+        "origin": source.origin if source else None,
+    }
+
+
+def text_digest(text: str | None) -> bytes | None:
+    """The blake2b-16 of a text; None for no text."""
+    return hashlib.blake2b(text.encode(), digest_size=16).digest() if text else None
+
+
+def _content(item: StoredItem) -> tuple[bytes | None, str | None, str | None, Any]:
+    return item.image_digest, item.text, item.group, item.attributes
+
+
+def _identity(item: StoredItem) -> bytes:
+    return item.image_digest or item.text_digest or item.key.encode()
+
+
+def _bottleneck(
+    tally: _Tally, embedder: Embedder, workers: int
+) -> Literal["decode", "encode", "commit", "none"]:
+    """The stage that had most work per lane; decoding has as many lanes as workers."""
+    stages: dict[Literal["decode", "encode", "commit"], float] = {
+        "decode": tally.decode_s / workers,
+        "encode": embedder.seconds,
+        "commit": tally.commit_s,
+    }
+    if not any(stages.values()):
+        return "none"
+    return max(stages, key=lambda stage: stages[stage])

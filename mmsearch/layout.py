@@ -1,0 +1,136 @@
+"""Where a collection's parts lie: the directory `.mmsearch` and what is in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from mmsearch.catalog.records import EncoderInfo
+from mmsearch.catalog.vectors import VectorFile
+from mmsearch.errors import LockedError, StorageError
+from mmsearch.index.faiss_index import Snapshots
+from mmsearch.types import Modality
+
+DIRECTORY = ".mmsearch"
+CATALOG = "catalog.sqlite3"
+
+# A reindex writes for milliseconds at a time: who meets it waits that long and no longer.
+LOCK_TIMEOUT_S = 1.0
+
+
+def find_collection(start: Path) -> Path | None:
+    """The nearest `.mmsearch` in `start` or above it, as git finds its own."""
+    start = start.absolute()
+    for directory in (start, *start.parents):
+        if (directory / DIRECTORY / CATALOG).is_file():
+            return directory / DIRECTORY
+    return None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The parts of the collection in the directory `root`."""
+
+    root: Path
+
+    @property
+    def base(self) -> Path:
+        """Keys are paths relative to this folder."""
+        return self.root.parent
+
+    @property
+    def catalog(self) -> Path:
+        return self.root / CATALOG
+
+    @property
+    def pictures(self) -> Path:
+        """Pictures that were handed over as bytes and have no file of their own elsewhere."""
+        return self.root / "pictures"
+
+    def picture(self, digest: bytes) -> Path:
+        """The file of one of them."""
+        # Without a suffix: a scan of a folder around the collection must not take it for a photo.
+        return self.pictures / digest.hex()
+
+    def vector_file(self, encoder: EncoderInfo) -> VectorFile:
+        return VectorFile(self.root / "vectors" / f"{encoder.fingerprint}.f16", encoder.dim)
+
+    def snapshots(self, encoder: EncoderInfo, modality: Modality) -> Snapshots:
+        return Snapshots(
+            self.root / "index",
+            f"{encoder.fingerprint}-{modality}",
+            encoder.dim,
+            oldest=encoder.complete_at,
+        )
+
+    @contextmanager
+    def writing(self, timeout_s: float = LOCK_TIMEOUT_S) -> Iterator[None]:
+        """Hold the writer's lock; a negative timeout waits for ever. Raises LockedError."""
+        with self._lock(
+            "lock",
+            timeout_s,
+            f"another process is writing to {self.root}: wait for it to finish, then run "
+            "the command again (searching works meanwhile)",
+        ):
+            yield
+
+    @contextmanager
+    def changing_spaces(self) -> Iterator[None]:
+        """Hold the lock of who moves the collection to another model. Raises LockedError."""
+        with self._lock(
+            "reindex.lock",
+            0,
+            f"another `mmsearch reindex` is at work on {self.root}: wait for it to finish, or "
+            "stop it (what it did is kept)",
+        ):
+            yield
+
+    def delete_vectors_except(self, encoder: EncoderInfo) -> int:
+        """Delete all vector files and snapshots but those of `encoder`; returns bytes freed.
+
+        Also what a crash left of an encoder that the catalog has forgotten.
+        """
+        freed = 0
+        for directory in (self.root / "vectors", self.root / "index"):
+            for path in directory.iterdir() if directory.is_dir() else ():
+                if not path.name.startswith((f"{encoder.fingerprint}.", f"{encoder.fingerprint}-")):
+                    freed += path.stat().st_size
+                    path.unlink()
+        return freed
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of catalog, vectors, index and pictures."""
+        wal = self.root / f"{CATALOG}-wal"
+        return {
+            "catalog_bytes": sum(p.stat().st_size for p in (self.catalog, wal) if p.exists()),
+            "vectors_bytes": _size(self.root / "vectors"),
+            "index_bytes": _size(self.root / "index"),
+            "pictures_bytes": _size(self.pictures),
+        }
+
+    @contextmanager
+    def _lock(self, name: str, timeout_s: float, taken: str) -> Iterator[None]:
+        lock = FileLock(self.root / name)
+        try:
+            lock.acquire(timeout=timeout_s)
+        except Timeout as error:
+            raise LockedError(taken) from error
+        except OSError as error:
+            raise StorageError(
+                f"cannot write to {self.root}: {error.strerror}; check its permissions"
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def _size(directory: Path) -> int:
+    if not directory.is_dir():
+        return 0
+    return sum(entry.stat().st_size for entry in os.scandir(directory) if entry.is_file())

@@ -1,0 +1,101 @@
+"""The encoders of one collection: handed over by the caller, or loaded by name on first use."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, cast
+
+from mmsearch.catalog.records import EncoderInfo
+from mmsearch.errors import EncoderMismatchError
+from mmsearch.types import Encoder, TextEncoder
+
+if TYPE_CHECKING:
+    from mmsearch.encoders.open_clip_encoder import OpenClipEncoder
+
+log = logging.getLogger("mmsearch")
+
+
+class Encoders:
+    """Loads each encoder once. `given` ones take the place of every model named."""
+
+    def __init__(self, given: Sequence[Encoder] = ()) -> None:
+        self._given = list(given)
+        self._loaded: dict[str, Encoder] = {}  # by name
+        self._text: dict[str, TextEncoder] = {}  # by fingerprint
+
+    def add(self, encoder: Encoder) -> None:
+        """Take one more into account, before all others."""
+        self._given.insert(0, encoder)
+
+    def load(
+        self,
+        name: str,
+        device: str | None = None,
+        batch_size: int | None = None,
+        on_note: Callable[[str], None] | None = None,
+    ) -> Encoder:
+        """The encoder called `name`; a given one, even of another name, if any was given."""
+        if self._given:
+            return next((one for one in self._given if one.name == name), self._given[0])
+        if name not in self._loaded:
+            from mmsearch.encoders.open_clip_encoder import load_encoder
+
+            self._loaded[name] = load_encoder(
+                name, device=device, batch_size=batch_size, on_note=on_note
+            )
+        return self._loaded[name]
+
+    def of(
+        self,
+        info: EncoderInfo,
+        device: str | None = None,
+        batch_size: int | None = None,
+        on_note: Callable[[str], None] | None = None,
+    ) -> Encoder:
+        """The encoder of the space `info`.
+
+        Raises ModelError, and EncoderMismatchError when that name is another model by now.
+        """
+        encoder = self._given_for(info) or self.load(info.name, device, batch_size, on_note)
+        require_same(info, encoder)
+        return encoder
+
+    def text_tower_of(self, info: EncoderInfo) -> TextEncoder:
+        """The text tower without torch where there is one, else the full encoder."""
+        if info.fingerprint not in self._text:
+            self._text[info.fingerprint] = self._open_text_tower(info)
+        return self._text[info.fingerprint]
+
+    def keep_text_tower(self, encoder: Encoder) -> None:
+        """Write the text tower for queries without torch, unless it is there or was given."""
+        if any(encoder is one for one in self._given):
+            return
+        from mmsearch.encoders.text_tower import export_text_tower, open_text_tower
+
+        if open_text_tower(encoder.fingerprint, encoder.name) is None:
+            export_text_tower(cast("OpenClipEncoder", encoder))
+
+    def _given_for(self, info: EncoderInfo) -> Encoder | None:
+        return next((one for one in self._given if one.fingerprint == info.fingerprint), None)
+
+    def _open_text_tower(self, info: EncoderInfo) -> TextEncoder:
+        if self._given:
+            return self.of(info)
+        from mmsearch.encoders.text_tower import open_text_tower
+
+        tower = open_text_tower(info.fingerprint, info.name)
+        if tower is None:
+            log.warning("no text tower of %s that runs without torch: loading torch", info.name)
+            return self.of(info)
+        return tower
+
+
+def require_same(info: EncoderInfo, encoder: Encoder) -> None:
+    """Raises EncoderMismatchError unless `encoder` made the vectors of the space `info`."""
+    if encoder.fingerprint != info.fingerprint:
+        raise EncoderMismatchError(
+            f"the collection holds vectors of {info.name} ({info.fingerprint}), but {encoder.name} "
+            f"is {encoder.fingerprint}: vectors of two models cannot be compared. Leave --model "
+            f"out, or move the collection to it with `mmsearch reindex --model {encoder.name}`"
+        )
