@@ -9,9 +9,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
+
 from mmsearch import check as checks
 from mmsearch.catalog.catalog import Catalog
-from mmsearch.catalog.records import EncoderInfo, Space, Write
+from mmsearch.catalog.records import EncoderInfo, Space, StoredItem, Write
 from mmsearch.check import CheckReport
 from mmsearch.errors import (
     CorruptionError,
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from mmsearch.ingest.run import Ingest
+    from mmsearch.types import Vectors
 
 DEFAULT_MODEL = "mini"
 # Replaying this many changes costs a reader about 50 ms; a snapshot rewrites the whole index.
@@ -385,6 +388,23 @@ class Collection:
         if item is None or item.path is None:
             raise ItemNotFoundError(f"no item with a picture has the key {key!r}")
         return path_of(item.path, self.base)
+
+    def vectors(self, modality: Modality) -> tuple[list[StoredItem], Vectors]:
+        """The items that have a vector of this modality, by age, and (n, d) float32 unit rows.
+
+        Raises NoCollectionError where nothing was ever indexed, CorruptionError.
+        """
+        info = self._info()
+        rows: dict[int, int] = {}
+        for chunk in self._catalog.changes(0, modality, info.fingerprint):
+            rows.update((item, row) for item, row in chunk if row is not None)
+        items = self._catalog.items(rows)
+        ids = sorted(items)
+        if not ids:
+            return [], np.empty((0, info.dim), np.float32)
+        stored = self._layout.vector_file(info).read(np.array([rows[i] for i in ids], np.int64))
+        norms = np.linalg.norm(stored, axis=1, keepdims=True)
+        return [items[i] for i in ids], (stored / norms).astype(np.float32)
 
     def status(self) -> Status:
         info = self._catalog.encoder()
