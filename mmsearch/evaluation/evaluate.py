@@ -57,7 +57,7 @@ def evaluate_embeddings(
     warnings = check_judgements(task.qrels, task.queries, task.items)
     started = time.perf_counter()
     ranker = _ranker(task, query_vectors, item_vectors)
-    judgements = Judgements.of(task.qrels, task.queries, task.items)
+    judgements = Judgements.of(task.qrels, task.queries, task.items, task.unanswered)
     total = len(task.queries)
     found = ranker.ranks(judgements, on_queries and (lambda done: on_queries(done, total)))
     values = per_query(found, measures)
@@ -223,7 +223,7 @@ def _detail(
         for rank, (position, score) in enumerate(
             zip(order.tolist(), scores.tolist(), strict=True), 1
         )
-        if position >= 0
+        if position >= 0 and query not in task.unanswered
     ]
     score_of = {result.id: result.score for result in results}
     # The entries of a query stand in the order of its positive judgements.

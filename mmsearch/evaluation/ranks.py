@@ -7,7 +7,7 @@ its left. Equality with the obvious way, sorting (score, id) pairs, is a propert
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -42,8 +42,15 @@ class Judgements:
     grades: npt.NDArray[np.float64]
 
     @classmethod
-    def of(cls, qrels: Qrels, queries: Sequence[str], items: Sequence[str]) -> Judgements:
-        """Grades below 1 are judged wrong and leave no entry."""
+    def of(
+        cls,
+        qrels: Qrels,
+        queries: Sequence[str],
+        items: Sequence[str],
+        unanswered: Collection[str] = (),
+    ) -> Judgements:
+        """Grades below 1 are judged wrong and leave no entry. Of the `unanswered` queries no item
+        counts as being in the gallery."""
         position = {item: i for i, item in enumerate(items)}
         starts = [0]
         columns: list[int] = []
@@ -51,7 +58,7 @@ class Judgements:
         for query in queries:
             for item, grade in qrels.get(query, {}).items():
                 if grade >= 1:
-                    columns.append(position.get(item, -1))
+                    columns.append(-1 if query in unanswered else position.get(item, -1))
                     grades.append(grade)
             starts.append(len(columns))
         return cls(

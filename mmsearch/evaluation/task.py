@@ -22,7 +22,8 @@ class Task:
     """Queries and gallery in the order of their vectors, and who is relevant to whom.
 
     `own` maps a query to the gallery item that is the query itself (image to image), which is
-    left out of its ranking. `clusters` names what makes queries dependent: the captions of one
+    left out of its ranking. `unanswered` are queries whose picture cannot be read: they score 0.
+    `clusters` names what makes queries dependent: the captions of one
     photo share its id; by default every query is its own.
     """
 
@@ -36,6 +37,7 @@ class Task:
     shown_queries: Mapping[str, Shown] = field(default_factory=dict)
     shown_items: Mapping[str, Shown] = field(default_factory=dict)
     own: Mapping[str, str] = field(default_factory=dict)
+    unanswered: frozenset[str] = frozenset()
     warnings: tuple[str, ...] = ()
     anchors: tuple[Anchor, ...] = ()
 

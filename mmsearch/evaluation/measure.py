@@ -1,0 +1,142 @@
+"""Put tasks to an encoder: embed, rank, measure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mmsearch.errors import InputError
+from mmsearch.evaluation.embed import Embedder
+from mmsearch.evaluation.evaluate import evaluate_embeddings, rank_embeddings
+from mmsearch.evaluation.measures import DEFAULT_MEASURES, Measure
+from mmsearch.evaluation.result import Evaluation, RankedRun
+from mmsearch.evaluation.task import Subject, Task, some
+from mmsearch.types import Encoder, OnProgress, Progress
+
+if TYPE_CHECKING:
+    from mmsearch.types import Vectors
+
+NORM_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class Measured:
+    """An evaluation, and the vectors that it came from: rows as in the task."""
+
+    task: Task
+    evaluation: Evaluation
+    query_vectors: Vectors
+    item_vectors: Vectors
+
+    def run(self, depth: int) -> RankedRun:
+        """The rankings behind the figures, `depth` items each."""
+        return rank_embeddings(self.task, self.query_vectors, self.item_vectors, depth)
+
+
+def subject_of(encoder: Encoder) -> Subject:
+    """What a report says of the encoder."""
+    described = getattr(encoder, "preprocess_description", None)
+    preprocess = described if isinstance(described, str) else f"{encoder.image_size} px"
+    return Subject(encoder.name, encoder.fingerprint, preprocess)
+
+
+def measure_tasks(
+    tasks: Sequence[Task],
+    encoder: Encoder,
+    *,
+    measures: Sequence[Measure] = DEFAULT_MEASURES,
+    cache: Path | None = None,
+    workers: int | None = None,
+    on_progress: OnProgress | None = None,
+) -> list[Measured]:
+    """Evaluate `encoder` on each task; a picture or text of several tasks is encoded once.
+
+    Pictures that cannot be read are left out of the gallery and stay wrong in the figures; the
+    evaluation's warnings name them. `cache` is a folder for embeddings (None: none are kept).
+    Raises InputError where nothing can be measured.
+    """
+    embedder = Embedder(encoder, cache, workers, on_progress)
+    for task in tasks:
+        embedder.prepare(*_contents(task))
+    return [_measure(task, embedder, measures, on_progress) for task in tasks]
+
+
+def wants_images(task: Task) -> bool:
+    """Whether the gallery is one of pictures."""
+    return task.direction.endswith("to image")
+
+
+def without_failed(task: Task, failures: dict[str, str]) -> Task:
+    """The task that is left when some pictures cannot be read; nothing gets easier by it."""
+    broken = {name: reason for name, reason in failures.items() if name in set(_contents(task)[0])}
+    if not broken:
+        return task
+    items = task.items
+    if wants_images(task):
+        items = tuple(item for item in items if task.shown_items[item].image not in broken)
+    reasons = some(list(broken.values()))
+    return replace(
+        task,
+        items=items,
+        own={query: item for query, item in task.own.items() if item in set(items)},
+        unanswered=frozenset(q for q in task.queries if task.shown_queries[q].image in broken),
+        warnings=(
+            *task.warnings,
+            f"{len(broken)} pictures cannot be read and count as wrong: {reasons}",
+        ),
+        anchors=(),
+    )
+
+
+def _contents(task: Task) -> tuple[list[str], list[str]]:
+    """Names of the pictures and the texts that have to be embedded."""
+    asked = [task.shown_queries[query] for query in task.queries]
+    shown = [task.shown_items[item] for item in task.items]
+    images = [one.image for one in asked if one.image is not None]
+    texts = [one.text for one in asked if one.text is not None]
+    if wants_images(task):
+        images += [one.image for one in shown if one.image is not None]
+    else:
+        texts += [one.text for one in shown if one.text is not None]
+    return images, texts
+
+
+def _measure(
+    task: Task, embedder: Embedder, measures: Sequence[Measure], on_progress: OnProgress | None
+) -> Measured:
+    task = without_failed(task, embedder.failures)
+    if not task.items:
+        reasons = some(list(embedder.failures.values()))
+        raise InputError(f"{task.dataset}: none of its pictures can be read: {reasons}")
+    queries = embedder.queries([task.shown_queries[query] for query in task.queries])
+    shown = [task.shown_items[item] for item in task.items]
+    if wants_images(task):
+        items = embedder.images([one.image or "" for one in shown])
+    else:
+        items = embedder.texts([one.text or "" for one in shown])
+    check_unit(queries, task, embedder.encoder)
+    check_unit(items, task, embedder.encoder)
+
+    def ranked(done: int, total: int) -> None:
+        if on_progress is not None:
+            on_progress(Progress("ranked queries", done, total))
+
+    evaluation = evaluate_embeddings(
+        task, queries, items, subject_of(embedder.encoder), measures=measures, on_queries=ranked
+    )
+    return Measured(task, evaluation, queries, items)
+
+
+def check_unit(vectors: Vectors, task: Task, encoder: Encoder) -> None:
+    """Rows are unit, or zero for a query that could not be read. Raises InputError."""
+    norms = np.linalg.norm(vectors, axis=1)
+    wrong = np.flatnonzero(~((np.abs(norms - 1) < NORM_TOLERANCE) | (norms == 0)))
+    if len(wrong):
+        raise InputError(
+            f"{encoder.name} gives vectors that are not unit length for {task.dataset} (norm "
+            f"{norms[wrong[0]]:.4g} in row {wrong[0]}): it cannot be searched with"
+        )
