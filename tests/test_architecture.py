@@ -159,7 +159,7 @@ def test_readme_names_every_command() -> None:
 
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     commands = [command.name for command in app.registered_commands]
-    assert len(commands) == 6
+    assert len(commands) == 7
     assert [name for name in commands if f"mmsearch {name}" not in readme] == []
 
 
