@@ -11,6 +11,7 @@ from mmsearch.evaluation.result import Anchor
 
 if TYPE_CHECKING:
     from mmsearch.evaluation.dataset import Dataset
+    from mmsearch.evaluation.result import Evaluation
 
 CLIP, LAION = "ViT-B-32/openai", "ViT-B-32/laion2b_s34b_b79k"
 OPEN_CLIP = "mlfoundations/open_clip, docs/openclip_retrieval_results.csv"
@@ -49,6 +50,12 @@ def published_set(dataset: Dataset) -> str | None:
         if name.lower() in dataset.name.lower() and pictures == size:
             return name
     return None
+
+
+def published_name(evaluation: Evaluation) -> str:
+    """Which published set an evaluation with anchors was made on, in words."""
+    name = next(n for n in TEST_PICTURES if n.lower() in evaluation.dataset.lower())
+    return f"the Karpathy test split of {name} with all its {TEST_PICTURES[name]} pictures"
 
 
 def anchors_of(dataset: Dataset, direction: str) -> tuple[Anchor, ...]:

@@ -97,7 +97,7 @@ def measure_labels(
         classes=class_figures([true[q] for q in true], [predicted[q] for q in true]),
         warnings=(*evaluation.warnings, stated),
     )
-    return Measured(task, evaluation, queries, labels)
+    return Measured(task, evaluation, queries, labels, bool(embedder.failures))
 
 
 def label_vectors(worded: Vectors, templates: int) -> Vectors:
@@ -110,7 +110,8 @@ def label_vectors(worded: Vectors, templates: int) -> Vectors:
 def class_figures(true: Sequence[str], predicted: Sequence[str | None]) -> tuple[ClassFigures, ...]:
     """Precision, recall and F1 of each true class; 0 where a ratio has nothing to divide by.
 
-        precision = right / predicted,  recall = right / support,  F1 = 2 right / (predicted + support)
+        precision = right / predicted,  recall = right / support
+        F1 = 2 right / (predicted + support)
 
     The conventions are scikit-learn's precision_recall_fscore_support with zero_division=0.
     """

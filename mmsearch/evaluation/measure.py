@@ -31,6 +31,7 @@ class Measured:
     evaluation: Evaluation
     query_vectors: Vectors
     item_vectors: Vectors
+    failed: bool = False  # pictures could not be read
 
     def run(self, depth: int) -> RankedRun:
         """The rankings behind the figures, `depth` items each."""
@@ -128,7 +129,7 @@ def _measure(
     evaluation = evaluate_embeddings(
         task, queries, items, subject_of(embedder.encoder), measures=measures, on_queries=ranked
     )
-    return Measured(task, evaluation, queries, items)
+    return Measured(task, evaluation, queries, items, bool(embedder.failures))
 
 
 def check_unit(vectors: Vectors, task: Task, encoder: Encoder) -> None:

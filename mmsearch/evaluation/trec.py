@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ import numpy as np
 from mmsearch.errors import InputError, UsageError
 from mmsearch.evaluation.files import write_file
 from mmsearch.evaluation.ranks import tie_order
-from mmsearch.evaluation.result import RankedRun, Run
+from mmsearch.evaluation.result import Qrels, RankedRun, Run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,6 +43,16 @@ def read_qrels(path: Path) -> dict[str, dict[str, int]]:
     if not qrels:
         raise InputError(f"{path}: no judgements in it")
     return qrels
+
+
+def is_qrels(path: Path) -> bool:
+    """Whether the first line of a text file is a judgement: four columns, the last a number."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            first = next((line.split() for line in file if line.strip()), [])
+    except (OSError, UnicodeDecodeError):
+        return False
+    return len(first) == 4 and re.fullmatch(r"[+-]?[0-9]+", first[3]) is not None
 
 
 def read_run(path: Path) -> dict[str, dict[str, float]]:
@@ -72,12 +82,7 @@ def write_run(path: Path, run: RankedRun, tag: str) -> None:
 
     Raises UsageError for ids with blanks, StorageError where the file cannot be written.
     """
-    for name in (*run.queries, *run.items):
-        if _BLANK.search(name) or not name:
-            raise UsageError(
-                f"the id {name!r} holds a blank, which a TREC run cannot carry: export needs "
-                "ids or file names without blanks"
-            )
+    _require_words((*run.queries, *run.items))
     tag = _BLANK.sub("_", tag) or "mmsearch"
     lines = []
     for query, order, scores in zip(run.queries, run.order, run.scores, strict=True):
@@ -86,6 +91,24 @@ def write_run(path: Path, run: RankedRun, tag: str) -> None:
         ):
             lines.append(f"{query} Q0 {run.items[item]} {rank} {score:.9g} {tag}\n")
     write_file(path, "".join(lines).encode())
+
+
+def write_qrels(path: Path, qrels: Qrels) -> None:
+    """Write judgements. Raises UsageError for ids with blanks, StorageError."""
+    lines = []
+    for query, graded in qrels.items():
+        _require_words([query, *graded])
+        lines += [f"{query} 0 {item} {grade}\n" for item, grade in graded.items()]
+    write_file(path, "".join(lines).encode())
+
+
+def _require_words(names: Iterable[str]) -> None:
+    for name in names:
+        if _BLANK.search(name) or not name:
+            raise UsageError(
+                f"the id {name!r} holds a blank, which TREC's files cannot carry: export needs "
+                "ids or file names without blanks"
+            )
 
 
 def ranked(run: Run) -> RankedRun:

@@ -1,0 +1,430 @@
+"""`mmsearch evaluate`: how well a model finds what it should, on a dataset or on one's own."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from mmsearch.cli import render
+from mmsearch.cli.index import EXIT_SKIPPED
+from mmsearch.cli.options import CollectionOption, JsonOption, open_collection
+from mmsearch.errors import UsageError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from mmsearch.collection import Collection
+    from mmsearch.evaluation.ground_truth import IndexCurve
+    from mmsearch.evaluation.measure import Measured
+    from mmsearch.evaluation.request import Request
+    from mmsearch.evaluation.result import Evaluation
+    from mmsearch.types import Progress
+
+DEFAULT_MODEL = "mini"
+DEFAULT_DEPTH = 1000  # of an exported run, as is usual at TREC
+SELF_QUERIES = 1000  # of an index curve
+Direction = Literal[
+    "text-to-image", "image-to-text", "image-to-image", "mixed-to-image", "mixed-to-text"
+]
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where results go beside the table."""
+
+    as_json: bool
+    markdown: bool
+    save: Path | None
+    html: Path | None
+    export_run: Path | None
+    depth: int
+
+
+@dataclass(frozen=True)
+class Gate:
+    """The baseline to compare with, and the fall that is still let through (None: any)."""
+
+    baseline: Path | None
+    fail_below: float | None
+
+
+@dataclass(frozen=True)
+class Machine:
+    """How models are run."""
+
+    device: str | None
+    batch_size: int | None
+    workers: int | None
+    cache: bool
+
+
+def evaluate(
+    ctx: typer.Context,
+    dataset: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[DATASET]",
+            help="A folder, caption file, table or tar shard; TREC qrels with --run; "
+            "nothing: the collection's own captions.",
+        ),
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", metavar="NAME", help="Repeat it to compare models side by side."),
+    ] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option("--run", metavar="FILE", help="Judge this TREC run instead of a model."),
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option("--images", metavar="DIR", help="Where the pictures are: a folder or a tar."),
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option("--split", help='Part of the dataset; "test" where there is one.')
+    ] = None,
+    direction: Annotated[
+        list[Direction] | None,
+        typer.Option("--direction", help="What asks and what is found; repeat it for several."),
+    ] = None,
+    relevance: Annotated[
+        str | None,
+        typer.Option(
+            "--relevance",
+            metavar="COLUMNS",
+            help="Right is what has equal values in these columns.",
+        ),
+    ] = None,
+    queries: Annotated[
+        Path | None,
+        typer.Option(
+            "--queries", metavar="FILE", help="Queries with their judgements, .jsonl or .json."
+        ),
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option("--labels", metavar="COLUMN", help="Zero-shot: classify into its values."),
+    ] = None,
+    template: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--template",
+            metavar="TEXT",
+            help='Wording of labels ("a photo of {}", repeatable) or of --relevance queries.',
+        ),
+    ] = None,
+    measures: Annotated[
+        str | None,
+        typer.Option("--measures", metavar="LIST", help="For example hit@1,mAP@10,nDCG@10,MRR."),
+    ] = None,
+    sample: Annotated[
+        int | None,
+        typer.Option("--sample", metavar="N", min=1, help="Ask only N queries, drawn at random."),
+    ] = None,
+    index: Annotated[
+        bool,
+        typer.Option("--index", help="Measure index kinds on the collection: recall and latency."),
+    ] = False,
+    baseline: Annotated[
+        Path | None,
+        typer.Option("--baseline", metavar="FILE", help="Compare with saved figures."),
+    ] = None,
+    fail_below: Annotated[
+        float | None,
+        typer.Option(
+            "--fail-below",
+            metavar="DROP",
+            min=0.0,
+            help="Exit code 1 if a figure falls more than DROP below the baseline.",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+    save: Annotated[
+        Path | None,
+        typer.Option("--save", metavar="FILE", help="Keep all of it as JSON, every query too."),
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="Write a report with plots and pictures."),
+    ] = None,
+    export_run: Annotated[
+        Path | None,
+        typer.Option(
+            "--export-run", metavar="FILE", help="Write the rankings as a TREC run (.qrels beside)."
+        ),
+    ] = None,
+    depth: Annotated[
+        int, typer.Option("--depth", min=1, help="Items per query in an exported run.")
+    ] = DEFAULT_DEPTH,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda, cuda:1 or mps; the best one there by default.")
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Pictures encoded at a time.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Threads that decode pictures.")
+    ] = None,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Neither use nor keep embeddings of earlier runs.")
+    ] = False,
+    collection: CollectionOption = None,
+) -> None:
+    """Measure how well a model finds what it should, with intervals, against known answers.
+
+    Embeddings are kept, so that a run that was stopped goes on where it was.
+
+    \b
+    Example:
+      mmsearch evaluate ~/Pictures/captioned
+      mmsearch evaluate dataset_flickr30k.json --images flickr30k-images --model ViT-B-32/openai
+      mmsearch evaluate shop.csv --relevance gender,articleType,baseColour --model mini --model best
+      mmsearch evaluate fruit.jsonl --labels label --template "a photo of {}, a fruit"
+      mmsearch evaluate qrels.txt --run other-tool.run
+      mmsearch evaluate --index
+    """
+    outputs = Outputs(as_json, markdown, save, html, export_run, depth)
+    gate = Gate(baseline, fail_below)
+    machine = Machine(device, batch_size, workers, not no_cache)
+    _check(dataset, model, run, index, outputs, gate)
+    directions, columns = tuple(direction or ()), tuple(_split(relevance))
+    chosen = _measures(measures)
+    if dataset is None:
+        with open_collection(ctx, collection) as opened:
+            if index:
+                _index_curve(opened, outputs, sample or SELF_QUERIES)
+                return
+            from mmsearch.evaluation.stored import DIRECTIONS, measure_collection
+
+            measured = measure_collection(
+                opened, directions or DIRECTIONS, measures=chosen, sample=sample
+            )
+        _finish(measured, [one.evaluation for one in measured], outputs, gate)
+        return
+    from mmsearch.evaluation.request import Request, measure_run_file
+
+    request = Request(
+        dataset,
+        images=images,
+        split=split,
+        directions=directions,
+        relevance=columns,
+        queries=queries,
+        labels=labels,
+        templates=tuple(template or ()),
+        sample=sample,
+        measures=chosen,
+    )
+    if run is not None:
+        _finish([], [measure_run_file(request, run)], outputs, gate)
+        return
+    measured = _measure_models(request, model or [DEFAULT_MODEL], machine)
+    _finish(measured, [one.evaluation for one in measured], outputs, gate)
+
+
+def _check(
+    dataset: Path | None,
+    model: list[str] | None,
+    run: Path | None,
+    index: bool,
+    outputs: Outputs,
+    gate: Gate,
+) -> None:
+    """Raises UsageError for options that exclude each other."""
+    if outputs.as_json and outputs.markdown:
+        raise UsageError("--json and --markdown are two ways to print: choose one")
+    if run is not None and model:
+        raise UsageError("--run judges a file and --model a model: choose one")
+    if dataset is None and (run is not None or model):
+        raise UsageError("name a DATASET: without one the collection judges its own model")
+    if index and dataset is not None:
+        raise UsageError("--index measures the collection: leave DATASET out")
+    if outputs.export_run is not None and (run is not None or index):
+        raise UsageError("--export-run writes what a model ranked: there is no model here")
+    if outputs.export_run is not None and model and len(model) > 1:
+        raise UsageError("--export-run writes the rankings of one model: give one --model")
+    if gate.fail_below is not None and gate.baseline is None:
+        raise UsageError("--fail-below compares with a --baseline FILE: name one")
+
+
+def _split(columns: str | None) -> list[str]:
+    return [name.strip() for name in (columns or "").split(",") if name.strip()]
+
+
+def _measures(names: str | None) -> Any:
+    from mmsearch.evaluation.measures import DEFAULT_MEASURES, parse_measure
+
+    if names is None:
+        return DEFAULT_MEASURES
+    return tuple(dict.fromkeys(parse_measure(name) for name in names.split(",")))
+
+
+def _measure_models(request: Request, models: list[str], machine: Machine) -> list[Measured]:
+    from mmsearch.encoders.open_clip_encoder import load_encoder
+    from mmsearch.evaluation.cache import default_folder
+    from mmsearch.evaluation.request import measure
+
+    tasks = request.tasks()  # before any model is loaded: most mistakes are in the dataset
+    measured = []
+    with Steps() as steps:
+        for name in dict.fromkeys(models):
+            steps.title = name if len(models) > 1 else ""
+            encoder = load_encoder(
+                name, device=machine.device, batch_size=machine.batch_size, on_note=steps.note
+            )
+            measured += measure(
+                request,
+                tasks,
+                encoder,
+                cache=default_folder() if machine.cache else None,
+                workers=machine.workers,
+                on_progress=steps,
+            )
+    return measured
+
+
+def _finish(
+    measured: list[Measured], evaluations: list[Evaluation], outputs: Outputs, gate: Gate
+) -> None:
+    """Print, write and judge. Raises typer.Exit for what is not a plain success."""
+    _print(evaluations, outputs)
+    _write(measured, evaluations, outputs)
+    if gate.baseline is not None:
+        _judge(evaluations, gate)
+    if any(one.task.unanswered or one.failed for one in measured):
+        raise typer.Exit(EXIT_SKIPPED)
+
+
+def _print(evaluations: list[Evaluation], outputs: Outputs) -> None:
+    from mmsearch.evaluation import table
+    from mmsearch.evaluation.report.groups import grouped
+
+    with Steps() as steps:
+        groups = grouped(evaluations, 0, steps)
+    if outputs.as_json:
+        for group in groups:
+            for run in group.runs:
+                intervals = {m: [one.low, one.high] for m, one in run.intervals.items()}
+                plain = run.evaluation.to_json(per_query=False)
+                typer.echo(render.to_json({**plain, "intervals": intervals}))
+        return
+    form = table.markdown if outputs.markdown else table.terminal
+    text = "\n\n".join(form(group) for group in groups)
+    typer.echo("\n".join(render.visible(line) for line in text.split("\n")))
+
+
+def _write(measured: list[Measured], evaluations: list[Evaluation], outputs: Outputs) -> None:
+    from mmsearch.evaluation.files import write_file
+
+    if outputs.save is not None:
+        lines = [render.to_json(one.to_json()) for one in evaluations]
+        write_file(outputs.save, ("[" + ",\n".join(lines) + "]\n").encode())
+    if outputs.html is not None:
+        from mmsearch.evaluation.report_html import render_report
+
+        with Steps() as steps:
+            page = render_report(evaluations, on_progress=steps)
+        write_file(outputs.html, page.encode())
+    if outputs.export_run is not None:
+        _export(measured, outputs.export_run, outputs.depth)
+
+
+def _export(measured: list[Measured], path: Path, depth: int) -> None:
+    """One run and its qrels per direction; with several directions each gets its own file name."""
+    from mmsearch.evaluation import trec
+
+    for one in measured:
+        direction = one.task.direction.replace(" ", "-")
+        target = path if len(measured) == 1 else path.with_stem(f"{path.stem}-{direction}")
+        trec.write_run(target, one.run(depth), one.evaluation.model)
+        trec.write_qrels(target.with_suffix(".qrels"), one.task.qrels)
+
+
+def _judge(evaluations: list[Evaluation], gate: Gate) -> None:
+    from mmsearch.evaluation.gate import against_baseline, read_evaluations
+
+    assert gate.baseline is not None
+    changes = against_baseline(evaluations, read_evaluations(gate.baseline), gate.fail_below or 0.0)
+    fallen = [change for change in changes if change.fell]
+    for change in changes if gate.fail_below is None else fallen:
+        typer.echo(render.visible(str(change)), err=True)
+    if gate.fail_below is None:
+        return
+    if fallen:
+        typer.echo(
+            f"{len(fallen)} of {len(changes)} figures fell more than {gate.fail_below:g} below "
+            f"{render.visible(str(gate.baseline))}",
+            err=True,
+        )
+        raise typer.Exit(1)
+    typer.echo(f"none of {len(changes)} figures fell more than {gate.fail_below:g}", err=True)
+
+
+def _index_curve(collection: Collection, outputs: Outputs, queries: int) -> None:
+    from mmsearch.evaluation.files import write_file
+    from mmsearch.evaluation.ground_truth import measure_index
+    from mmsearch.evaluation.stored import index_queries
+
+    gallery, asked, kind = index_queries(collection, queries)
+    with Steps() as steps:
+        curve: IndexCurve = measure_index(gallery, asked, on_progress=steps)
+    if outputs.as_json:
+        typer.echo(render.to_json(curve.to_json()))
+    else:
+        typer.echo(curve.markdown() if outputs.markdown else curve.table())
+        typer.echo(f"queries: {kind} of the collection", err=True)
+    if outputs.save is not None:
+        write_file(outputs.save, (render.to_json(curve.to_json()) + "\n").encode())
+    if outputs.html is not None:
+        from mmsearch.evaluation.report_html import render_report
+
+        write_file(outputs.html, render_report([], curve).encode())
+
+
+class Steps:
+    """A bar on stderr for the step under way, or nothing where stderr is no terminal."""
+
+    def __init__(self) -> None:
+        self.title = ""
+        self._bar: Any = None  # a tqdm.tqdm, imported on first use
+        self._step = ""
+
+    def __enter__(self) -> Steps:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self._close()
+
+    def note(self, text: str) -> None:
+        """One line on stderr."""
+        self._close()
+        typer.echo(f"note: {render.visible(text)}", err=True)
+
+    def __call__(self, progress: Progress) -> None:
+        if not sys.stderr.isatty() or not progress.total:
+            return
+        if progress.step != self._step or self._bar is None:
+            from tqdm import tqdm
+
+            self._close()
+            self._step = progress.step
+            name = f"{self.title}: {progress.step}" if self.title else progress.step
+            self._bar = tqdm(
+                total=progress.total, desc=name, dynamic_ncols=True, file=sys.stderr, leave=False
+            )
+        self._bar.update(progress.done - self._bar.n)
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+        self._bar = None
