@@ -29,11 +29,15 @@ class ColourEncoder:
     image_size = 32
     batch_size = 4
 
-    def __init__(self, fingerprint: str = "c0105") -> None:
+    def __init__(
+        self, fingerprint: str = "c0105", *, name: str = "colours", dim: int = 16, seed: int = 7
+    ) -> None:
         self.fingerprint = fingerprint
+        self.name = name
+        self.dim = dim
         self.encoded_images = 0
         self.encoded_texts = 0
-        self._project = np.random.default_rng(7).normal(size=(3, self.dim)).astype(np.float32)
+        self._project = np.random.default_rng(seed).normal(size=(3, dim)).astype(np.float32)
 
     def preprocess(self, image: Image.Image) -> npt.NDArray[np.uint8]:
         size = (self.image_size, self.image_size)
@@ -51,6 +55,29 @@ class ColourEncoder:
         vectors = ((colours - 120) @ self._project).astype(np.float32)
         unit: npt.NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
         return unit
+
+
+class TurnedEncoder(ColourEncoder):
+    """A DerivedEncoder: the vectors of `base`, turned by a fixed rotation."""
+
+    def __init__(
+        self, base: ColourEncoder, fingerprint: str = "70b1ed", *, reuses_images: bool = True
+    ) -> None:
+        super().__init__(fingerprint, name="turned", dim=base.dim)
+        self.base = base
+        self.reuses_images = reuses_images
+        square = np.random.default_rng(5).normal(size=(base.dim, base.dim))
+        self._turn = np.linalg.qr(square)[0].astype(np.float32)
+
+    def adapt_images(self, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        assert self.reuses_images
+        return np.asarray(rows @ self._turn, np.float32)
+
+    def adapt_texts(self, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        return np.asarray(rows @ self._turn, np.float32)
+
+    def _embed(self, colours: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        return np.asarray(self.base._embed(colours) @ self._turn, np.float32)
 
 
 def _colour_of(text: str) -> tuple[float, float, float]:

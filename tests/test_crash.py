@@ -46,9 +46,11 @@ with mmsearch.open(collection, create=True, encoder=ColourEncoder()) as opened:
 """
 
 
-def contents(path: Path) -> dict[str, tuple[int, bytes, list[tuple[str, float]]]]:
+def contents(
+    path: Path, encoder: ColourEncoder | None = None
+) -> dict[str, tuple[int, bytes, list[tuple[str, float]]]]:
     """key -> item id, vector bytes and the ranking that its vector gives."""
-    with mmsearch.open(path, encoder=ColourEncoder()) as collection:
+    with mmsearch.open(path, encoder=encoder or ColourEncoder()) as collection:
         found = {}
         info = collection._info()
         vectors = collection._layout.vector_file(info)

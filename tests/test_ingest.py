@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -197,6 +198,77 @@ def test_table_rows_keep_their_attributes_and_change_without_encoding(
     report = collection.index([table])
     assert (report.added, report.missing) == (1, 1)
     assert folder.is_dir()
+
+
+def test_failure_of_a_row_with_its_own_key_ends_with_the_row(
+    tmp_path: Path, collection: mmsearch.Collection
+) -> None:
+    table = tmp_path / "products.csv"
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    rows = "key,title,image\nsku1,red thing,\nsku2,blue thing,broken.jpg\n"
+    table.write_text(rows)
+    assert [failure.key for failure in collection.index([table]).failures] == ["sku2"]
+    table.write_text("key,title,image\nsku1,red thing,\n")
+    assert collection.index([table]).failures == ()
+    assert collection.status().failures == 0
+    table.write_text(rows)
+    collection.index([table])
+    table.write_text("key,title,image\nsku1,red thing,\nsku2,blue thing,\n")
+    assert collection.index([tmp_path]).added == 1
+    failed = collection._catalog.known_failures()
+    assert set(failed) == {"broken.jpg"}  # no row claims it any more: a photo of its own
+
+
+def test_failures_of_other_tables_are_left_alone(
+    tmp_path: Path, collection: mmsearch.Collection
+) -> None:
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    (tmp_path / "a.csv").write_text("key,image\nsku1,broken.jpg\n")
+    (tmp_path / "b.csv").write_text("key,title\nsku2,blue thing\n")
+    collection.index([tmp_path / "a.csv", tmp_path / "b.csv"])
+    collection.index([tmp_path / "b.csv"])
+    assert collection.status().failures == 1
+
+
+def test_new_picture_is_read_once(tmp_path: Path, collection: mmsearch.Collection) -> None:
+    picture = str(paint(tmp_path / "photos" / "red.png", "red"))
+    opened = []
+    listening = [True]
+
+    def listen(event: str, arguments: tuple[object, ...]) -> None:
+        if event == "open" and listening[0] and str(arguments[0]) == picture:
+            opened.append(picture)
+
+    sys.addaudithook(listen)  # it cannot be taken back, only be made deaf
+    collection.index([tmp_path / "photos"])
+    listening[0] = False
+    assert collection.status().images == 1
+    assert opened == [picture]
+
+
+def test_attribute_that_changes_its_type_only_is_a_change(
+    tmp_path: Path, collection: mmsearch.Collection
+) -> None:
+    table = tmp_path / "products.csv"
+    table.write_text("key,title,new\nsku1,red thing,1\n")
+    collection.index([table])
+    table.write_text("key,title,new\nsku1,red thing,true\n")
+    collection.index([table])
+    assert collection.search("red", to="text", k=1)[0].attributes == {"new": True}
+
+
+def test_row_that_moves_to_another_table_is_not_missed_with_the_old_one(
+    tmp_path: Path, collection: mmsearch.Collection
+) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    (tmp_path / "a" / "t.csv").write_text("key,title\nsku1,red thing\nsku2,blue thing\n")
+    collection.index([tmp_path / "a"])
+    (tmp_path / "b" / "t.csv").write_text("key,title\nsku1,red thing\n")
+    collection.index([tmp_path / "b"])
+    (tmp_path / "a" / "t.csv").write_text("key,title\nsku2,blue thing\n")
+    assert collection.index([tmp_path / "a"]).missing == 0
+    assert collection.status().items == 2
 
 
 def test_removed_item_is_gone_and_returns_when_indexed_again(

@@ -28,9 +28,9 @@ _TO_2 = (
     "CREATE INDEX items_by_text_digest ON items (text_digest)",
 )
 
-_STEPS = {1: _TO_2}  # schema -> what makes the next one of it
+STEPS = {1: _TO_2}  # schema -> what makes the next one of it
 
 
 def statements(version: int) -> tuple[str, ...]:
     """All that turns schema `version` into today's, in order; nothing for today's own."""
-    return tuple(sql for step in sorted(_STEPS) if step >= version for sql in _STEPS[step])
+    return tuple(sql for step in sorted(STEPS) if step >= version for sql in STEPS[step])

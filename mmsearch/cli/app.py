@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from mmsearch import __version__
-from mmsearch.cli import index, manage, query
+from mmsearch.cli import evaluate, index, manage, query, reindex
 from mmsearch.errors import MmsearchError, exit_code
 
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, what shells report
@@ -38,8 +38,10 @@ class Program(TyperGroup):
             raise typer.Exit(EXIT_BROKEN_PIPE) from error
         except KeyboardInterrupt as error:
             kept = ""
-            if ctx.invoked_subcommand == "index":
+            if ctx.invoked_subcommand in ("index", "reindex"):
                 kept = ": what was committed is kept; run the same command again to go on"
+            elif ctx.invoked_subcommand == "evaluate":
+                kept = ": embeddings made so far are kept; run the same command again to go on"
             typer.echo(f"interrupted{kept}", err=True)
             raise typer.Exit(EXIT_INTERRUPTED) from error
 
@@ -91,7 +93,9 @@ def program(
 
 
 app.command("index")(index.index)
+app.command("reindex")(reindex.reindex)
 app.command("query")(query.query)
+app.command("evaluate")(evaluate.evaluate)
 app.command("status")(manage.status)
 app.command("remove")(manage.remove)
 app.command("check")(manage.check)

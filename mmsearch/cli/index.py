@@ -103,9 +103,10 @@ def _advise(report: IndexReport, model: str | None, paths: Sequence[Path]) -> No
 
 
 class ProgressBar:
-    """Draws what `Collection.index` reports: a bar on stderr, or the notes alone if no terminal."""
+    """Draws what a run of `doing` reports: a bar on stderr, or the notes alone if no terminal."""
 
-    def __init__(self) -> None:
+    def __init__(self, doing: str = "index") -> None:
+        self._doing = doing
         self._bar: Any = None  # a tqdm.tqdm, imported on first use
         self._notes: set[str] = set()
         self._on_terminal = sys.stderr.isatty()
@@ -152,7 +153,7 @@ class ProgressBar:
                 self._bar.total = progress.total
                 self._bar.unpause()  # rate and ETA count from the first item, not from the scan
             self._bar.bar_format = None
-            self._bar.set_description("index", refresh=False)
+            self._bar.set_description(self._doing, refresh=False)
             self._bar.update(progress.done - self._bar.n)
         elif progress.step == "scan":
             self._bar.set_description(f"scan: {progress.done} found")

@@ -42,11 +42,11 @@ def _status_lines(found: Status) -> str:
         if found.model is None
         else f"{found.model}, {found.dim} dimensions, {found.fingerprint}"
     )
-    total = found.catalog_bytes + found.vectors_bytes + found.index_bytes
-    sizes = (
-        f"{render.size(total)}: catalog {render.size(found.catalog_bytes)}, "
-        f"vectors {render.size(found.vectors_bytes)}, index {render.size(found.index_bytes)}"
-    )
+    parts = [("catalog", found.catalog_bytes), ("vectors", found.vectors_bytes)]
+    parts += [("index", found.index_bytes)]
+    parts += [("pictures", found.pictures_bytes)] if found.pictures_bytes else []
+    sizes = f"{render.size(sum(size for _, size in parts))}: "
+    sizes += ", ".join(f"{name} {render.size(size)}" for name, size in parts)
     return render.fields(
         [
             ("collection", str(found.path)),
@@ -54,11 +54,26 @@ def _status_lines(found: Status) -> str:
             ("missing", str(found.missing)),
             ("failed", str(found.failures)),
             ("encoder", encoder),
+            *_other_spaces(found),
             ("index", str(found.index_kind)),
             ("on disk", sizes),
             ("last run", _last_run(found.last_run)),
         ]
     )
+
+
+def _other_spaces(found: Status) -> list[tuple[str, str]]:
+    """What a reindex left or has not finished, and what can be done with it."""
+    lines = []
+    for space in found.spaces:
+        name = space.encoder.name
+        held = f"{name}, {space.encoder.dim} dimensions, {space.encoder.fingerprint}"
+        if space.state == "left":
+            lines.append(("kept", f"{held}: {space.vectors} vectors (reindex --rollback)"))
+        elif space.state == "unfinished":
+            done = f"{space.vectors} vectors so far (reindex --model {name} goes on)"
+            lines.append(("unfinished", f"{held}: {done}"))
+    return lines
 
 
 def _last_run(run: Mapping[str, Any] | None) -> str:
@@ -109,7 +124,7 @@ def check(
     as_json: JsonOption = False,
     collection: CollectionOption = None,
 ) -> None:
-    """Check that catalog, vectors and index agree; exit code 1 if they do not.
+    """Check that catalog, vectors and index agree; exit code 1 if they do not, or still do not.
 
     \b
     Example:
@@ -125,9 +140,12 @@ def check(
             typer.echo(f"problem: {render.visible(problem)}")
         for mended in report.repaired:
             typer.echo(f"repaired: {render.visible(mended)}")
+        if repair:
+            for problem in report.remaining:
+                typer.echo(f"remaining: {render.visible(problem)}")
         if not report.problems:
             typer.echo("no problems found")
-    if report.problems and not report.repaired:
+    if report.remaining:
         if not repair:
             typer.echo("run `mmsearch check --repair` to mend what can be mended", err=True)
         raise typer.Exit(1)

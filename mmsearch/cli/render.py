@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mmsearch.models.registry import ModelRecord
-    from mmsearch.types import Hit, IndexReport
+    from mmsearch.types import Failure, Hit, IndexReport
 
 SURROGATES = re.compile("[\ud800-\udfff]")
 SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
@@ -112,12 +112,7 @@ def index_report(report: IndexReport) -> str:
         f"added {report.added}, changed {report.changed}, moved {report.moved}, "
         f"missing {report.missing}, unchanged {report.unchanged}, failed {len(report.failures)}"
     ]
-    lines += [
-        f"  failed {visible(failure.key)}: {visible(failure.reason)}"
-        for failure in report.failures[:FAILURES_SHOWN]
-    ]
-    if len(report.failures) > FAILURES_SHOWN:
-        lines.append(f"  … and {len(report.failures) - FAILURES_SHOWN} more: --json lists all")
+    lines += failure_lines(report.failures)
     speed = (
         f"encoded {report.encoded_images} images and {report.encoded_texts} texts "
         f"in {report.seconds:.1f} s"
@@ -127,6 +122,17 @@ def index_report(report: IndexReport) -> str:
     if encoded and report.bottleneck != "none":
         speed += f"; the bottleneck was: {report.bottleneck}"
     return "\n".join([*lines, speed])
+
+
+def failure_lines(failures: Sequence[Failure]) -> list[str]:
+    """A line for each of the first failures, and how many more there are."""
+    lines = [
+        f"  failed {visible(failure.key)}: {visible(failure.reason)}"
+        for failure in failures[:FAILURES_SHOWN]
+    ]
+    if len(failures) > FAILURES_SHOWN:
+        lines.append(f"  … and {len(failures) - FAILURES_SHOWN} more: --json lists all")
+    return lines
 
 
 def fields(pairs: Iterable[tuple[str, str]]) -> str:

@@ -102,7 +102,8 @@ def _same(found: Source, old: StoredItem, base: Path) -> bool:
         and found.text == old.text
         and found.group == old.group
         and found.origin == old.origin
-        and dict(found.attributes) == dict(old.attributes)
+        # Not by ==, to which 1, 1.0 and True are the same.
+        and repr(dict(found.attributes)) == repr(dict(old.attributes))
         and (found.path is None) == (old.path is None)
         and (found.path is None or key_of(found.path, base) == old.path)
     )

@@ -18,7 +18,7 @@ import numpy as np
 from mmsearch.catalog.catalog import Catalog
 from mmsearch.catalog.records import EncoderInfo
 from mmsearch.catalog.spaces import Pending
-from mmsearch.errors import ImageError, ModelError
+from mmsearch.errors import EncoderMismatchError, ImageError, ModelError
 from mmsearch.images import decode, read
 from mmsearch.ingest.embed import Embedder, Names
 from mmsearch.ingest.pool import in_order
@@ -152,7 +152,7 @@ class Reindex:
             return
         try:
             encoder = self._embedder.encoder
-        except ModelError as error:
+        except (ModelError, EncoderMismatchError) as error:
             if not allow_missing:
                 raise ModelError(
                     f"{self._total} items have no vectors of {self._target.name} yet, and it "

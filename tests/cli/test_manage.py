@@ -56,6 +56,20 @@ def test_damaged_index_is_found_and_repaired(cli: Cli, corpus: Path, tmp_path: P
     assert cli("query", "red").stdout == before
 
 
+def test_repair_that_leaves_problems_fails_until_they_are_gone(
+    cli: Cli, corpus: Path, tmp_path: Path
+) -> None:
+    cli("index", corpus)
+    (vectors,) = (tmp_path / ".mmsearch" / "vectors").iterdir()
+    vectors.write_bytes(b"\0" * vectors.stat().st_size)
+    result = cli("check", "--repair")
+    assert result.exit_code == 1, result.output
+    assert "repaired: 7 vectors forgotten: run `mmsearch index`" in result.stdout
+    assert "remaining: corpus/red.png has no vector" in result.stdout
+    assert cli("index", corpus).exit_code == 0
+    assert cli("check", "--repair").exit_code == 0
+
+
 def test_models_lists_the_bundled_one_the_aliases_and_open_clips(cli: Cli) -> None:
     result = cli("models")
     assert result.exit_code == 0, result.output

@@ -1,0 +1,94 @@
+"""Collections that older versions made open, work, and have today's tables afterwards."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+import mmsearch
+from mmsearch.catalog import migrations, schema
+from mmsearch.catalog.catalog import Catalog
+from tests.support import ColourEncoder, shop
+
+DATA = Path(__file__).parent / "data"
+
+
+@pytest.fixture
+def schema_1(tmp_path: Path) -> Path:
+    """A collection as mmsearch 0.1 with schema 1 left it: see the rows in catalog.sql."""
+    path = tmp_path / ".mmsearch"
+    (path / "vectors").mkdir(parents=True)
+    with closing(sqlite3.connect(path / "catalog.sqlite3")) as connection:
+        connection.executescript((DATA / "schema-1" / "catalog.sql").read_text(encoding="utf-8"))
+    vectors = (DATA / "schema-1" / "c0105.f16").read_bytes()
+    (path / "vectors" / "c0105.f16").write_bytes(vectors)
+    return path
+
+
+def shape(path: Path) -> dict[str, set[tuple[object, ...]]]:
+    """Table -> its columns (name, type, not null, primary key) and indexes."""
+    with closing(sqlite3.connect(path)) as connection:
+        tables = [
+            name
+            for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        ]
+        columns = 'SELECT name, type, "notnull", pk FROM pragma_table_info(?)'
+        indexes = (
+            'SELECT l.name, l."unique", i.name FROM pragma_index_list(?) l, '
+            "pragma_index_info(l.name) i WHERE l.origin = 'c'"
+        )
+        return {
+            table: {*connection.execute(columns, [table]), *connection.execute(indexes, [table])}
+            for table in tables
+        }
+
+
+def test_old_collection_answers_as_it_did(schema_1: Path) -> None:
+    with mmsearch.open(schema_1, encoder=ColourEncoder()) as collection:
+        hits = [(hit.key, hit.score) for hit in collection.search("red", k=3)]
+        status = collection.status()
+    assert hits == [
+        ("photos/red.png", 0.999835),
+        ("sku1", 0.999835),
+        ("photos/blue.png", -0.138882),
+    ]
+    assert (status.items, status.images, status.texts, status.missing) == (6, 5, 4, 1)
+    assert (status.model, status.fingerprint, status.dim) == ("colours", "c0105", 16)
+    assert [space.state for space in status.spaces] == ["current"]
+    assert status.last_run is not None
+
+
+def test_old_collection_is_indexed_and_moved_like_a_new_one(schema_1: Path, tmp_path: Path) -> None:
+    shop(tmp_path / "photos")
+    with mmsearch.open(schema_1, create=True, encoder=ColourEncoder()) as collection:
+        collection.check(repair=True)
+        collection.index([tmp_path / "photos"])
+        assert collection.reindex(ColourEncoder("0the2", name="other", seed=3)).switched
+        assert collection.search("red", k=1)[0].key in ("photos/red.png", "sku1")
+        assert collection.check().problems == ()
+
+
+def test_migrated_tables_are_those_of_a_new_catalog(schema_1: Path, tmp_path: Path) -> None:
+    Catalog(schema_1 / "catalog.sqlite3").close()
+    Catalog(tmp_path / "new.sqlite3", create=True).close()
+    assert shape(schema_1 / "catalog.sqlite3") == shape(tmp_path / "new.sqlite3")
+
+
+def test_migration_that_fails_changes_nothing(
+    schema_1: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = shape(schema_1 / "catalog.sqlite3")
+    broken = {1: (*migrations.STEPS[1], "NOT SQL")}
+    monkeypatch.setattr(migrations, "STEPS", broken)
+    with pytest.raises(mmsearch.MmsearchError):
+        Catalog(schema_1 / "catalog.sqlite3")
+    assert shape(schema_1 / "catalog.sqlite3") == before
+    monkeypatch.undo()
+    Catalog(schema_1 / "catalog.sqlite3").close()
+
+
+def test_every_older_schema_has_a_step() -> None:
+    assert sorted(migrations.STEPS) == list(range(1, schema.SCHEMA_VERSION))
