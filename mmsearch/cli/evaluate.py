@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,14 +22,12 @@ if TYPE_CHECKING:
     from mmsearch.evaluation.measure import Measured
     from mmsearch.evaluation.request import Request
     from mmsearch.evaluation.result import Evaluation
+    from mmsearch.evaluation.tasks import Direction
     from mmsearch.types import Progress
 
 DEFAULT_MODEL = "mini"
 DEFAULT_DEPTH = 1000  # of an exported run, as is usual at TREC
 SELF_QUERIES = 1000  # of an index curve
-Direction = Literal[
-    "text-to-image", "image-to-text", "image-to-image", "mixed-to-image", "mixed-to-text"
-]
 
 
 @dataclass(frozen=True)
@@ -88,8 +86,12 @@ def evaluate(
         str | None, typer.Option("--split", help='Part of the dataset; "test" where there is one.')
     ] = None,
     direction: Annotated[
-        list[Direction] | None,
-        typer.Option("--direction", help="What asks and what is found; repeat it for several."),
+        list[str] | None,
+        typer.Option(
+            "--direction",
+            metavar="A-to-B",
+            help="A: text, image or mixed; B: image or text. Repeat it for several.",
+        ),
     ] = None,
     relevance: Annotated[
         str | None,
@@ -192,7 +194,7 @@ def evaluate(
     gate = Gate(baseline, fail_below)
     machine = Machine(device, batch_size, workers, not no_cache)
     _check(dataset, model, run, index, outputs, gate)
-    directions, columns = tuple(direction or ()), tuple(_split(relevance))
+    directions, columns = _directions(direction or []), tuple(_split(relevance))
     chosen = _measures(measures)
     if dataset is None:
         with open_collection(ctx, collection) as opened:
@@ -254,6 +256,12 @@ def _check(
 
 def _split(columns: str | None) -> list[str]:
     return [name.strip() for name in (columns or "").split(",") if name.strip()]
+
+
+def _directions(names: list[str]) -> tuple[Direction, ...]:
+    from mmsearch.evaluation.tasks import parse_direction
+
+    return tuple(dict.fromkeys(parse_direction(name) for name in names))
 
 
 def _measures(names: str | None) -> Any:

@@ -79,7 +79,7 @@ def _cell(group: Group, run: Run, name: str, value: float | None) -> str:
         return "-"
     digits = 1 if name == MEDIAN_RANK else 3
     text = f"{value:.{digits}f}"
-    if name in run.intervals:
+    if name in run.intervals and not run.intervals[name].degenerate:
         one = run.intervals[name]
         text += f" [{one.low:.{digits}f}, {one.high:.{digits}f}]"
     if group.significance is not None and name != MEDIAN_RANK:

@@ -18,6 +18,14 @@ Direction = Literal[
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 
 
+def parse_direction(name: str) -> Direction:
+    """Raises UsageError."""
+    for direction in DIRECTIONS:
+        if name.strip().casefold() == direction:
+            return direction
+    raise UsageError(f"no direction is called {name!r}: choose among {', '.join(DIRECTIONS)}")
+
+
 def caption_tasks(dataset: Dataset, directions: Sequence[Direction]) -> list[Task]:
     """One task per direction; a caption and its picture are relevant to each other.
 
