@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -12,22 +12,22 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from mmsearch import check as checks
+from mmsearch import status as statuses
+from mmsearch.answers import Answers
 from mmsearch.catalog.catalog import Catalog
-from mmsearch.catalog.records import EncoderInfo, Space, StoredItem, Write
+from mmsearch.catalog.records import EncoderInfo, StoredItem, Write
 from mmsearch.check import CheckReport
 from mmsearch.errors import (
-    CorruptionError,
     ItemNotFoundError,
     NoCollectionError,
     StorageError,
     UsageError,
 )
-from mmsearch.index.faiss_index import KIND
 from mmsearch.layout import CATALOG, DIRECTORY, Layout, find_collection
 from mmsearch.loading import Encoders, require_same
-from mmsearch.search import Searcher, validate
+from mmsearch.search import validate
+from mmsearch.status import Status
 from mmsearch.types import (
-    MODALITIES,
     Encoder,
     Hit,
     IndexReport,
@@ -47,32 +47,8 @@ if TYPE_CHECKING:
     from mmsearch.types import Vectors
 
 DEFAULT_MODEL = "mini"
-# Replaying this many changes costs a reader about 50 ms; a snapshot rewrites the whole index.
-CHANGES_PER_SNAPSHOT = 10_000
 
 __all__ = ["CheckReport", "Collection", "Status", "find_collection", "open"]
-
-
-@dataclass(frozen=True)
-class Status:
-    """What a collection holds, and its sizes on disk. `spaces`: every encoder's vectors."""
-
-    path: str
-    items: int
-    images: int
-    texts: int
-    missing: int
-    failures: int
-    model: str | None
-    fingerprint: str | None
-    dim: int | None
-    spaces: tuple[Space, ...]
-    index_kind: str
-    catalog_bytes: int
-    vectors_bytes: int
-    index_bytes: int
-    pictures_bytes: int
-    last_run: dict[str, Any] | None
 
 
 def open(
@@ -135,7 +111,7 @@ class Collection:
         self._catalog = Catalog(self._layout.catalog, create=create)
         given = () if encoder is None else encoder if isinstance(encoder, Sequence) else (encoder,)
         self._encoders = Encoders(given)
-        self._searcher: tuple[EncoderInfo, Searcher] | None = None
+        self._answers = Answers(self._catalog, self._layout, self._encoders)
 
     def __enter__(self) -> Self:
         return self
@@ -176,7 +152,7 @@ class Collection:
             raise UsageError("nothing to index: name at least one folder or file")
         with self._ingesting(model, device, batch_size, workers, on_progress) as (run, notes):
             report = run.run([Path(path) for path in paths], allow_empty=allow_empty)
-            self._save_snapshots(on_progress)
+            self._answers.save_snapshots(on_progress)
         return replace(report, notes=tuple(notes))
 
     def upsert(
@@ -204,8 +180,7 @@ class Collection:
             kept: set[bytes] = set()
             report = run.take(rows_to_items(rows, self._layout, kept))
             drop_unused_pictures(kept | run.replaced, self._catalog, self._layout)
-            if self._behind() >= CHANGES_PER_SNAPSHOT:
-                self._save_snapshots(on_progress)
+            self._answers.save_old_snapshots(on_progress)
         return replace(report, notes=tuple(notes))
 
     def update(self, attributes: Mapping[str, Mapping[str, Any]]) -> UpdateReport:
@@ -333,7 +308,7 @@ class Collection:
             )
             return run.run(
                 allow_missing=allow_missing,
-                before_switch=lambda info: self._save_snapshots(on_progress, info),
+                before_switch=lambda info: self._answers.save_snapshots(on_progress, info),
             )
 
     # ---- reading
@@ -364,21 +339,7 @@ class Collection:
         wanted = [_as_query(query, to, k) for query in queries]
         for query in wanted:
             validate(query)
-        info = self._catalog.encoder()
-        if not wanted or info is None:  # nothing was ever indexed
-            return [[] for _ in wanted]
-        while True:
-            try:
-                answers = self._search(info).search(wanted)
-            except CorruptionError:
-                if self._catalog.encoder() == info:
-                    raise
-                answers = []
-            # The collection may have moved to another encoder while the query was under way.
-            now = self._info()
-            if now == info:
-                return answers
-            info = now
+        return self._answers.search(wanted)
 
     def image_file(self, key: str) -> Path:
         """Where the picture of an item lies on disk. Raises ItemNotFoundError."""
@@ -407,19 +368,8 @@ class Collection:
         return [items[i] for i in ids], (stored / norms).astype(np.float32)
 
     def status(self) -> Status:
-        info = self._catalog.encoder()
-        counts = self._catalog.counts()
-        return Status(
-            path=str(self.path),
-            **counts,
-            model=info.name if info else None,
-            fingerprint=info.fingerprint if info else None,
-            dim=info.dim if info else None,
-            spaces=tuple(self._catalog.spaces.all()),
-            index_kind=KIND,
-            **self._layout.sizes(),
-            last_run=self._catalog.last_run(),
-        )
+        """Counts, sizes, and the encoders whose vectors are kept."""
+        return statuses.status(self._catalog, self._layout)
 
     def check(self, repair: bool = False) -> CheckReport:
         """Compare catalog, vectors and index; with `repair`, mend what can be mended.
@@ -429,8 +379,8 @@ class Collection:
         if not repair:
             return checks.check(self._catalog, self._layout)
         with self._layout.writing():
-            self._searcher = None
-            return checks.repair(self._catalog, self._layout, self._save_snapshots)
+            self._answers.start_afresh()
+            return checks.repair(self._catalog, self._layout, self._answers.save_snapshots)
 
     # ---- inside
 
@@ -467,40 +417,6 @@ class Collection:
                 Ingest(self._catalog, self._layout, load, workers=workers, on_progress=on_progress),
                 notes,
             )
-
-    def _save_snapshots(
-        self, on_progress: OnProgress | None = None, info: EncoderInfo | None = None
-    ) -> None:
-        """Write the index of both modalities, of `info` or else of the current encoder."""
-        info = info or self._catalog.encoder()
-        if info is None:
-            return
-        searcher = self._search(info)
-        for modality in MODALITIES:
-            searcher.save(modality)
-            if on_progress:
-                on_progress(Progress(f"snapshot of {modality}"))
-
-    def _behind(self) -> int:
-        """How many items the older snapshot of the current encoder has not seen."""
-        info = self._catalog.encoder()
-        if info is None:
-            return 0
-        seqs = [self._layout.snapshots(info, modality).newest_seq() for modality in MODALITIES]
-        return self._catalog.count_changes(min(seqs))
-
-    def _search(self, info: EncoderInfo) -> Searcher:
-        if self._searcher is None or self._searcher[0] != info:
-            searcher = Searcher(
-                self._catalog,
-                info,
-                self._layout.vector_file(info),
-                lambda modality: self._layout.snapshots(info, modality),
-                lambda: self._encoders.text_tower_of(info),
-                lambda: self._encoders.of(info),
-            )
-            self._searcher = info, searcher
-        return self._searcher[1]
 
     def _info(self) -> EncoderInfo:
         info = self._catalog.encoder()

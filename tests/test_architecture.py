@@ -30,19 +30,24 @@ ARROWS = {
     "layout": GROUND | {"catalog", "index"},
     "loading": GROUND | {"catalog", "encoders"},
     "check": GROUND | {"catalog", "layout"},
+    "status": GROUND | {"catalog", "index", "layout"},
+    "answers": GROUND | {"catalog", "layout", "loading", "search"},
     "ingest": GROUND | {"scan", "images", "tables", "catalog", "layout", "durable"},
     "search": GROUND | {"images", "encoders", "catalog", "index", "models"},
     "collection": GROUND
-    | {"ingest", "search", "scan", "catalog", "index", "layout", "loading", "check"},
+    | {"ingest", "search", "scan", "catalog", "layout", "loading", "check", "status", "answers"},
     "evaluation": GROUND
     | {"collection", "encoders", "models", "images", "tables", "search", "index", "durable"},
-    "cli": GROUND | {"collection", "encoders", "models", "scan", "images", "evaluation"},
+    "cli": GROUND
+    | {"collection", "encoders", "models", "scan", "images", "evaluation", "adaptation", "training"},
     "server": GROUND | {"collection", "images"},
-    "training": GROUND | {"models", "encoders", "images"},
+    "training": GROUND | {"models", "encoders", "images", "durable"},
+    "adaptation": GROUND
+    | {"collection", "catalog", "encoders", "images", "scan", "tables", "training", "durable"},
 }
 # Heavy libraries, and the only rooms that may import them.
 HOMES = {
-    "torch": {"encoders", "models", "training"},
+    "torch": {"encoders", "models", "training", "adaptation"},
     "torchvision": {"encoders", "models", "training"},
     "open_clip": {"encoders", "models", "training"},
     "timm": {"encoders", "models", "training"},
@@ -159,7 +164,7 @@ def test_readme_names_every_command() -> None:
 
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     commands = [command.name for command in app.registered_commands]
-    assert len(commands) == 7
+    assert len(commands) == 8
     assert [name for name in commands if f"mmsearch {name}" not in readme] == []
 
 

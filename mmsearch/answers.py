@@ -1,0 +1,85 @@
+"""The searcher of the space that answers queries now, whoever moves the collection meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mmsearch.catalog.catalog import Catalog
+from mmsearch.catalog.records import EncoderInfo
+from mmsearch.errors import CorruptionError
+from mmsearch.layout import Layout
+from mmsearch.loading import Encoders
+from mmsearch.search import Searcher
+from mmsearch.types import MODALITIES, Hit, OnProgress, Progress, Query
+
+# Replaying this many changes costs a reader about 50 ms; a snapshot rewrites the whole index.
+CHANGES_PER_SNAPSHOT = 10_000
+
+
+class Answers:
+    """Keeps one Searcher, for as long as its space is the current one."""
+
+    def __init__(self, catalog: Catalog, layout: Layout, encoders: Encoders) -> None:
+        self._catalog = catalog
+        self._layout = layout
+        self._encoders = encoders
+        self._searcher: tuple[EncoderInfo, Searcher] | None = None
+
+    def search(self, queries: Sequence[Query]) -> list[list[Hit]]:
+        """See Searcher.search; nothing is found where nothing was ever indexed."""
+        info = self._catalog.encoder()
+        while info is not None:
+            try:
+                answers = self._of(info).search(queries)
+            except CorruptionError:
+                if self._catalog.encoder() == info:
+                    raise
+                answers = []
+            # The collection may have moved to another encoder while the query was under way.
+            now = self._catalog.encoder()
+            if now == info:
+                return answers
+            info = now
+        return [[] for _ in queries]
+
+    def save_snapshots(
+        self, on_progress: OnProgress | None = None, info: EncoderInfo | None = None
+    ) -> None:
+        """Write the index of both modalities, of `info` or else of the current encoder.
+
+        Raises StorageError.
+        """
+        info = info or self._catalog.encoder()
+        if info is None:
+            return
+        searcher = self._of(info)
+        for modality in MODALITIES:
+            searcher.save(modality)
+            if on_progress:
+                on_progress(Progress(f"snapshot of {modality}"))
+
+    def save_old_snapshots(self, on_progress: OnProgress | None = None) -> None:
+        """Write them if readers that start now would have much to replay."""
+        info = self._catalog.encoder()
+        if info is None:
+            return
+        seqs = [self._layout.snapshots(info, modality).newest_seq() for modality in MODALITIES]
+        if self._catalog.count_changes(min(seqs)) >= CHANGES_PER_SNAPSHOT:
+            self.save_snapshots(on_progress)
+
+    def start_afresh(self) -> None:
+        """Forget the index in memory: the next query loads or rebuilds it."""
+        self._searcher = None
+
+    def _of(self, info: EncoderInfo) -> Searcher:
+        if self._searcher is None or self._searcher[0] != info:
+            searcher = Searcher(
+                self._catalog,
+                info,
+                self._layout.vector_file(info),
+                lambda modality: self._layout.snapshots(info, modality),
+                lambda: self._encoders.text_tower_of(info),
+                lambda: self._encoders.of(info),
+            )
+            self._searcher = info, searcher
+        return self._searcher[1]

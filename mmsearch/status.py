@@ -1,0 +1,49 @@
+"""What a collection holds, and what it takes on disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from mmsearch.catalog.catalog import Catalog
+from mmsearch.catalog.records import Space
+from mmsearch.index.faiss_index import KIND
+from mmsearch.layout import Layout
+
+
+@dataclass(frozen=True)
+class Status:
+    """Counts, sizes, the encoder that answers queries, and `spaces`: every encoder's vectors."""
+
+    path: str
+    items: int
+    images: int
+    texts: int
+    missing: int
+    failures: int
+    model: str | None
+    fingerprint: str | None
+    dim: int | None
+    spaces: tuple[Space, ...]
+    index_kind: str
+    catalog_bytes: int
+    vectors_bytes: int
+    index_bytes: int
+    pictures_bytes: int
+    last_run: dict[str, Any] | None
+
+
+def status(catalog: Catalog, layout: Layout) -> Status:
+    """Read it all now. Raises StorageError, CorruptionError."""
+    info = catalog.encoder()
+    return Status(
+        path=str(layout.root),
+        **catalog.counts(),
+        model=info.name if info else None,
+        fingerprint=info.fingerprint if info else None,
+        dim=info.dim if info else None,
+        spaces=tuple(catalog.spaces.all()),
+        index_kind=KIND,
+        **layout.sizes(),
+        last_run=catalog.last_run(),
+    )
