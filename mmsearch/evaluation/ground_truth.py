@@ -89,7 +89,7 @@ class IndexCurve:
 
     def title(self) -> str:
         return (
-            f"{self.gallery_size} vectors of {self.dim} numbers, {self.queries} queries, k = "
+            f"{self.gallery_size:,} vectors of {self.dim} numbers, {self.queries:,} queries, k = "
             f"{self.k}, {self.threads} thread{'s' * (self.threads != 1)}; {self.tie_rule}"
         )
 

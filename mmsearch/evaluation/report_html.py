@@ -19,6 +19,13 @@ from mmsearch.evaluation.report.figures import figures_table, pairs_table, tiles
 from mmsearch.evaluation.report.groups import Group, grouped
 from mmsearch.evaluation.report.markup import Markup, element, join
 from mmsearch.evaluation.report.queries import query_sections
+from mmsearch.evaluation.report.tables import (
+    anchors_table,
+    classes_table,
+    facts_table,
+    folded,
+    index_table,
+)
 from mmsearch.evaluation.report.thumbnails import Thumbnails
 from mmsearch.evaluation.report.words import definitions, method
 
@@ -99,14 +106,14 @@ def _group(group: Group, thumbnails: Thumbnails, shown: int, *, opened: bool) ->
     parts.append(element("div", figures_table(group), charts(group), class_=board or "stack"))
     if group.significance is not None:
         parts.append(pairs_table(group.significance))
-    parts.append(_anchors(first))
-    parts += [_classes(run.label, run.evaluation) for run in group.runs]
+    parts.append(anchors_table(first))
+    parts += [classes_table(run) for run in group.runs]
     for run in group.runs:
         cards = query_sections(run.evaluation, thumbnails, shown, open_=opened)
         opened = False
         if cards:
             parts.append(element("section", element("h3", f"Queries of {run.label}"), cards))
-    parts.append(_facts(group))
+    parts.append(facts_table(group))
     return element("section", *parts, id=group.key, class_="part")
 
 
@@ -125,111 +132,22 @@ def _warnings(group: Group) -> Markup | None:
     return element("aside", heading, element("ul", *items), class_="warnings")
 
 
-def _facts(group: Group) -> Markup:
-    """All that pins the figures, a column per run."""
-    rows: list[Markup] = []
-
-    def row(name: str, values: list[str]) -> None:
-        if not any(values):
-            return
-        if len(set(values)) == 1:
-            cells = [element("td", values[0], colspan=len(values))]
-        else:
-            cells = [element("td", value) for value in values]
-        rows.append(element("tr", element("th", name, scope="row"), *cells))
-
-    members = [run.evaluation for run in group.runs]
-    row("Dataset", [one.dataset for one in members])
-    row("Split", [one.split or "none" for one in members])
-    row("Direction", [one.direction for one in members])
-    row("Queries", [f"{len(one.queries):,}" for one in members])
-    row("Clusters of queries", [f"{len(set(one.clusters)):,}" for one in members])
-    row("Gallery", [f"{one.gallery_size:,}" for one in members])
-    row("Model", [one.model for one in members])
-    row("Fingerprint", [one.fingerprint for one in members])
-    row("Preprocess", [one.preprocess for one in members])
-    row("Index", [one.index_kind for one in members])
-    row("Ties", [one.tie_rule for one in members])
-    for step in dict.fromkeys(step for one in members for step in one.seconds):
-        times = [f"{one.seconds[step]:.2f} s" if step in one.seconds else "" for one in members]
-        row(f"Time to {step}", times)
-    head = None
-    if len(members) > 1:
-        names = [element("th", label, scope="col") for label in group.labels]
-        head = element("thead", element("tr", element("td"), *names))
-    table = element("table", head, element("tbody", *rows), class_="facts")
-    heading = element("h3", "What was measured")
-    return element("section", heading, element("div", table, class_="scroll"))
-
-
-def _anchors(evaluation: Evaluation) -> Markup | None:
-    if not evaluation.anchors:
-        return None
-    names = list(dict.fromkeys(name for one in evaluation.anchors for name in one.figures))
-    head = [element("th", name, scope="col") for name in ("Model", *names, "Source")]
-    rows = []
-    for one in evaluation.anchors:
-        values = [f"{one.figures[name]:.3f}" if name in one.figures else "" for name in names]
-        cells = [element("td", value, class_="number") for value in values]
-        source = element("td", f"{one.source}, {one.year}", class_="source")
-        rows.append(element("tr", element("th", one.model, scope="row"), *cells, source))
-    table = element(
-        "table",
-        element("thead", element("tr", *head)),
-        element("tbody", *rows),
-        class_="plain",
-    )
-    heading = element("h3", "Published on this set")
-    return element("section", heading, element("div", table, class_="scroll"))
-
-
-def _classes(label: str, evaluation: Evaluation) -> Markup | None:
-    if not evaluation.classes:
-        return None
-    names = ("Class", "Items", "Predicted", "Precision", "Recall", "F1")
-    head = [element("th", name, scope="col") for name in names]
-    rows = []
-    for one in evaluation.classes:
-        counts = (f"{one.support:,}", f"{one.predicted:,}")
-        shares = (f"{value:.3f}" for value in (one.precision, one.recall, one.f1))
-        cells = [element("td", value, class_="number") for value in (*counts, *shares)]
-        rows.append(element("tr", element("th", one.label, scope="row"), *cells))
-    table = element(
-        "table", element("thead", element("tr", *head)), element("tbody", *rows), class_="plain"
-    )
-    summary = element(
-        "summary",
-        element("h4", f"Classes of {label}"),
-        element("span", f"{len(evaluation.classes)} classes"),
-    )
-    return element("details", summary, element("div", table, class_="scroll"))
-
-
 def _index(curve: IndexCurve) -> Markup:
-    header, *rows = curve.rows()
-    head = element("tr", *(element("th", name, scope="col") for name in header))
-    body = []
-    for name, *cells in rows:
-        values = [element("td", cell, class_="number") for cell in cells]
-        body.append(element("tr", element("th", name, scope="row"), *values))
-    table = element("table", element("thead", head), element("tbody", *body), class_="plain")
     return element(
         "section",
         element("h2", "Index: recall against latency"),
-        element("p", curve.title(), class_="lead"),
-        *(element("p", note) for note in curve.notes),
+        element("p", f"{curve.title()}.", class_="lead"),
+        *(element("p", f"{note}.") for note in curve.notes),
         element("div", index_chart(curve), class_="plots"),
-        element("div", table, class_="scroll"),
+        index_table(curve),
         id="index",
         class_="part",
     )
 
 
 def _failures(failures: dict[str, str]) -> Markup:
-    summary = element("summary", element("h4", f"{len(failures)} pictures could not be shown"))
-    return element(
-        "details", summary, element("ul", *(element("li", f) for f in failures.values()))
-    )
+    reasons = element("ul", *(element("li", reason) for reason in failures.values()))
+    return folded(f"Pictures that could not be shown: {len(failures)}", "", reasons)
 
 
 def _document(title: str, body: Markup) -> str:

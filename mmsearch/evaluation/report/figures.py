@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from mmsearch.evaluation.measures import DEFINITIONS
 from mmsearch.evaluation.report.markup import Markup, element, join
 from mmsearch.evaluation.report.plots import interval_bar
+from mmsearch.evaluation.report.tables import folded, plain_table, scrolled
 from mmsearch.evaluation.result import MEDIAN_RANK
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def figures_table(group: Group) -> Markup:
         note += " hit@k is what papers on CLIP call R@k."
     heading = element("h3", "Figures")
     caption = element("p", note, class_="caption")
-    return element("section", heading, element("div", table, class_="scroll"), caption)
+    return element("section", heading, scrolled(table, "Figures"), caption)
 
 
 def _row(group: Group, measure: str) -> Markup:
@@ -142,29 +143,25 @@ def _range(measure: str, low: float, high: float) -> str:
 
 def pairs_table(significance: Significance) -> Markup:
     """Every test behind the letters, folded away."""
-    names = ("Measure", "Runs", "Difference", "95 % CI", "d_z", "p", "p (Holm)")
-    head = [element("th", name, scope="col") for name in names]
     letters = significance.letters()
-    rows = []
+    rows: list[tuple[Markup | str, ...]] = []
     for pair in significance.pairs:
         one = pair.comparison
-        interval = f"{one.difference.low:+.3f} \u2013 {one.difference.high:+.3f}"
-        effect = "\u2013" if one.effect_size is None else f"{one.effect_size:+.2f}"
-        runs = f"{letters[pair.second]} \u2212 {letters[pair.first]}"
         adjusted: Markup | str = _p(pair.adjusted_p)
-        if pair.adjusted_p < significance.alpha:
-            adjusted = element("b", adjusted)
-        numbers = (f"{one.difference.estimate:+.3f}", interval, effect, _p(one.p_value), adjusted)
-        cells = [element("td", value, class_="number") for value in numbers]
-        name = element("th", mean_name(pair.measure), scope="row")
-        rows.append(element("tr", name, element("td", runs), *cells))
-    table = element(
-        "table", element("thead", element("tr", *head)), element("tbody", *rows), class_="plain"
-    )
-    summary = element(
-        "summary", element("h4", "Paired tests"), element("span", f"{len(significance.pairs)}")
-    )
-    return element("details", summary, element("div", table, class_="scroll"))
+        rows.append(
+            (
+                mean_name(pair.measure),
+                f"{letters[pair.second]} \u2212 {letters[pair.first]}",
+                f"{one.difference.estimate:+.3f}",
+                f"{one.difference.low:+.3f} to {one.difference.high:+.3f}",
+                "\u2013" if one.effect_size is None else f"{one.effect_size:+.2f}",
+                _p(one.p_value),
+                element("b", adjusted) if pair.adjusted_p < significance.alpha else adjusted,
+            )
+        )
+    head = ("Measure", "Runs", "Difference", "95 % CI", "d_z", "p", "p (Holm)")
+    table = plain_table("Paired tests", head, rows)
+    return folded("Paired tests", f"{len(rows)}, each second run minus first", table)
 
 
 def _p(value: float) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mmsearch.evaluation.measures import DEFINITIONS
-from mmsearch.evaluation.report.markup import Markup, element
+from mmsearch.evaluation.report.markup import Markup, element, join
 from mmsearch.evaluation.statistics import CONFIDENCE, RESAMPLES
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def definitions(groups: Sequence[Group]) -> Markup:
     return element(
         "section",
         element("h2", "Definitions"),
-        element("p", SYMBOLS),
+        element("p", formula(SYMBOLS)),
         element("dl", *entries, class_="definitions"),
         id="definitions",
         class_="part",
@@ -39,10 +40,18 @@ def _definition(one: Definition) -> Markup:
     return element(
         "div",
         element("dt", name),
-        element("dd", element("code", one.formula)),
+        element("dd", element("code", formula(one.formula))),
         element("dd", f"{one.convention[:1].upper()}{one.convention[1:]}."),
         element("dd", f"Source: {one.source}.", class_="source"),
     )
+
+
+def formula(written: str) -> Markup:
+    """`written` with its indices lowered (r_1, rel_i) and <= as one sign."""
+    parts: list[Markup | str] = []
+    for part in re.split(r"(?<=[A-Za-z])_([A-Za-z0-9])\b", written.replace("<=", "\u2264")):
+        parts.append(element("sub", part) if len(parts) % 2 else part)
+    return join(*parts)
 
 
 def method(groups: Sequence[Group]) -> Markup:
