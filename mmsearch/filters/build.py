@@ -17,7 +17,6 @@ from mmsearch.filters.nodes import (
     Between,
     Compare,
     Comparison,
-    Condition,
     Contains,
     Exists,
     Field,
@@ -25,7 +24,6 @@ from mmsearch.filters.nodes import (
     In,
     IsNull,
     Like,
-    Not,
     Or,
     Schema,
     Value,
@@ -148,13 +146,6 @@ def junction(kind: type[And] | type[Or], parts: Sequence[Filter]) -> Filter:
     for part in parts:
         flat += part.parts if isinstance(part, kind) else (part,)
     return flat[0] if len(flat) == 1 else kind(tuple(flat))
-
-
-def conditions(filter: Filter) -> list[Condition]:
-    """The conditions of a filter, from left to right."""
-    if isinstance(filter, And | Or):
-        return [condition for part in filter.parts for condition in conditions(part)]
-    return conditions(filter.part) if isinstance(filter, Not) else [filter]
 
 
 def string(value: str) -> str:

@@ -11,7 +11,7 @@
                                    | "contains" value
                                    | "exists" ) ) ;
     comparison = "=" | "!=" | "<>" | "<" | "<=" | ">" | ">=" ;
-    field      = name | '"' … '"' ;
+    field      = name | quoted ;
     value      = string | number | "true" | "false" ;
 
 By hand, not by a parser generator: most of the lines are error messages, which would remain, and

@@ -33,21 +33,38 @@ NAMES += ["", "new\nline", "$", "[0]", "a.b", "\\u0061", "'", ":filter_0", "\x7f
 # value of 2,000 filters, and things from one pool meet more often.
 _random = random.Random(7)
 STRINGS = WORDS + ["".join(_random.choices(ALPHABET, k=_random.randint(1, 4))) for _ in range(60)]
-SCALARS: list[Any] = [*STRINGS, *STRANGE, *2 * (INTS + FLOATS), *HUGE, *5 * [True, False, None]]
-LISTS = [_random.choices(SCALARS, k=_random.randint(0, 3)) for _ in range(30)]
-VALUES = [*3 * SCALARS, *2 * LISTS, {}, {"a": 1}, [[1]], [["a"], "a"]]
+NUMBERS = [*INTS, *FLOATS]
 
-_columns = st.sampled_from([None, *STRINGS, *STRANGE])
-stored_items: st.SearchStrategy[Item] = st.fixed_dictionaries(
-    {
-        "group": _columns,
-        "path": _columns,
-        "text": _columns,
-        "attributes": st.dictionaries(
-            st.sampled_from(3 * NAMES[:3] + NAMES), st.sampled_from(VALUES), max_size=4
-        ),
-    }
-)
+
+def _scalar(random: random.Random) -> Any:
+    kinds: list[list[Any]] = [STRINGS, STRINGS, STRANGE, NUMBERS, NUMBERS, HUGE]
+    return random.choice(random.choice([*kinds, [True, False], [None]]))
+
+
+def _stored(random: random.Random) -> Any:
+    lists = [_scalar(random) for _ in range(random.randint(0, 3))]
+    return random.choice([*[_scalar(random)] * 6, lists, lists, {}, {"a": 1}, [["a"], "a"]])
+
+
+def _item(random: random.Random) -> Item:
+    """Often with a and b, so that filters find something to compare."""
+    names = [name for name in "ab" if random.random() < 0.9] + random.choices(NAMES, k=3)
+    columns: Item = {name: random.choice([None, *STRINGS, *STRANGE]) for name in COLUMNS[1:]}
+    return {**columns, "attributes": {name: _stored(random) for name in names}}
+
+
+stored_items = st.sampled_from([_item(_random) for _ in range(3_000)])
+
+
+def _pattern(random: random.Random) -> str:
+    """A stored string with some characters made wild or of the other case."""
+    pattern = ""
+    for character in random.choice(STRINGS) + random.choice(["", "", "x"]):
+        special = character in "%_\\"
+        itself = f"\\{character}" if special else character
+        swapped = itself if special or character == "ß" else character.swapcase()
+        pattern += random.choice([itself, itself, itself, swapped, "_", "%"])
+    return pattern
 
 
 def _condition(random: random.Random) -> Condition:
@@ -56,11 +73,11 @@ def _condition(random: random.Random) -> Condition:
     if random.random() < 0.2:
         field, of_type = build.field(random.choice(COLUMNS)), "string"
     else:
-        field = build.attribute(random.choice(3 * NAMES[:3] + NAMES))
+        field = build.attribute(random.choice(random.choice(["ab", "ab", NAMES])))
         of_type = random.choice(["string", "number", "boolean"])
     pools: dict[str, list[Value]] = {
         "string": [*STRINGS],
-        "number": [*INTS, *FLOATS],
+        "number": [*NUMBERS],
         "boolean": [True, False],
     }
     pool = pools[of_type]
@@ -74,9 +91,7 @@ def _condition(random: random.Random) -> Condition:
     if kind == "between":
         return build.between(field, random.choice(pool), random.choice(pool))
     if kind == "like":
-        atoms = [*"aAbÄäß*?[]名", *"%%%__", r"\%", r"\_", r"\\"]
-        pattern = "".join(random.choices(atoms, k=random.randint(0, 5)))
-        return build.like(field, pattern, fold=random.random() < 0.5)
+        return build.like(field, _pattern(random), fold=random.random() < 0.5)
     if kind == "contains" and field.column is None:
         return build.contains(field, random.choice(pool))
     return build.is_null(field) if kind == "null" else build.exists(field)
