@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from mmsearch import __version__
-from mmsearch.cli import evaluate, index, manage, query, reindex
+from mmsearch.cli import evaluate, index, manage, query, reindex, train
 from mmsearch.errors import MmsearchError, exit_code
 
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, what shells report
@@ -96,6 +96,7 @@ app.command("index")(index.index)
 app.command("reindex")(reindex.reindex)
 app.command("query")(query.query)
 app.command("evaluate")(evaluate.evaluate)
+app.command("train")(train.train)
 app.command("status")(manage.status)
 app.command("remove")(manage.remove)
 app.command("check")(manage.check)

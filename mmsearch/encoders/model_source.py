@@ -40,10 +40,14 @@ class Source:
 
 @dataclass(frozen=True)
 class Loaded:
-    """An open_clip model on the CPU, in evaluation mode, with what belongs to it."""
+    """An open_clip model on the CPU, in evaluation mode, with what belongs to it.
+
+    model_cfg: the arguments of open_clip's model class; preprocess_cfg: those of its PreprocessCfg.
+    """
 
     model: Any
     tokenizer: Any
+    model_cfg: dict[str, Any]
     preprocess_cfg: dict[str, Any]
     dim: int
     fingerprint: str
@@ -178,7 +182,7 @@ def _load(open_clip: Any, source: Source) -> Loaded:
         cfg["text_cfg"] = {k: v for k, v in cfg["text_cfg"].items() if not _is_folder(v)}
     described = f"{type(tokenizer).__name__} {getattr(tokenizer, 'context_length', None)}"
     fingerprint = model_fingerprint(cfg, model.state_dict(), preprocess_cfg, described)
-    return Loaded(model, tokenizer, preprocess_cfg, int(cfg["embed_dim"]), fingerprint)
+    return Loaded(model, tokenizer, cfg, preprocess_cfg, int(cfg["embed_dim"]), fingerprint)
 
 
 def _load_own(open_clip: Any, folder: Path) -> Loaded:
@@ -188,8 +192,9 @@ def _load_own(open_clip: Any, folder: Path) -> Loaded:
     model: Any = bundled.build(folder)
     tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}")
     preprocess_cfg = {"size": model.visual.image_size, **config.get("preprocess_cfg", {})}
-    dim = int(config["model_cfg"]["embed_dim"])
-    return Loaded(model.eval(), tokenizer, preprocess_cfg, dim, folder_fingerprint(folder))
+    cfg = dict(config["model_cfg"])
+    dim = int(cfg["embed_dim"])
+    return Loaded(model.eval(), tokenizer, cfg, preprocess_cfg, dim, folder_fingerprint(folder))
 
 
 def _check_tag(open_clip: Any, name: str, source: Source) -> None:

@@ -50,6 +50,8 @@ class OpenClipEncoder:
         self.device = device
         self.model = loaded.model.eval().to(device)
         self.tokenizer = loaded.tokenizer
+        self.model_cfg = loaded.model_cfg
+        self.preprocess_cfg = loaded.preprocess_cfg
         self._on_note = on_note
         self._preprocess = Preprocess.from_cfg(loaded.preprocess_cfg)
         self.image_size = max(self._preprocess.size)
@@ -89,7 +91,7 @@ class OpenClipEncoder:
         trunk, projection = parts
 
         def features(part: slice) -> torch.Tensor:
-            pooled = trunk(self._normalised(pixels[part]))  # (b, p)
+            pooled = trunk(self.normalised(pixels[part]))  # (b, p)
             return torch.cat([self._unit(projection(pooled)), pooled.float()], dim=1)
 
         both = self._encode(len(pixels), features)  # (n, d + p)
@@ -132,9 +134,10 @@ class OpenClipEncoder:
         return parts
 
     def _image_features(self, pixels: Pixels) -> torch.Tensor:
-        return self._unit(self.model.encode_image(self._normalised(pixels)))
+        return self._unit(self.model.encode_image(self.normalised(pixels)))
 
-    def _normalised(self, pixels: Pixels) -> torch.Tensor:
+    def normalised(self, pixels: Pixels) -> torch.Tensor:
+        """(n, h, w, 3) uint8 -> (n, 3, h, w) float32 on the device, as the image tower reads it."""
         import torch
 
         batch = self._to_device(torch.from_numpy(np.ascontiguousarray(pixels)))

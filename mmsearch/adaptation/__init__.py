@@ -1,0 +1,1 @@
+"""Fit a model to pairs of pictures and texts: `mmsearch train`."""
