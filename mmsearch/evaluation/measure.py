@@ -40,9 +40,23 @@ class Measured:
 
 def subject_of(encoder: Encoder) -> Subject:
     """What a report says of the encoder."""
-    described = getattr(encoder, "preprocess_description", None)
-    preprocess = described if isinstance(described, str) else f"{encoder.image_size} px"
-    return Subject(encoder.name, encoder.fingerprint, preprocess)
+    return Subject(encoder.name, encoder.fingerprint, _preprocess_of(encoder))
+
+
+def _preprocess_of(encoder: Encoder) -> str:
+    """In words as exact as the encoder allows: an adapter prepares pictures as its base does."""
+    base = getattr(encoder, "base", encoder)
+    config = getattr(base, "preprocess_cfg", None)
+    if config is None:
+        return f"{encoder.image_size} px"
+    from mmsearch.encoders.preprocess import Preprocess
+
+    one = Preprocess.from_cfg(config)
+    mean, std = (" ".join(f"{value:.4g}" for value in three) for three in (one.mean, one.std))
+    return (
+        f"{one.size[1]} x {one.size[0]} px, {one.resize_mode}, {one.interpolation}, "
+        f"mean {mean}, std {std}"
+    )
 
 
 def measure_tasks(

@@ -41,7 +41,7 @@ def test_unknown_folder_is_evaluated_by_one_command(cli: Cli, folder: Path) -> N
         "corpus/captions.json, text to image",
         "corpus/captions.json, image to text",
         "mini: 6 queries, gallery of 3, fingerprint ",
-        "224 px, index: exact",
+        "224 x 224 px, squash, bicubic, mean 0.5 0.5 0.5, std 0.5 0.5 0.5, index: exact",
         "ties by descending item id (as trec_eval)",
         "what CLIP papers call R@k",
         "mAP@10",
