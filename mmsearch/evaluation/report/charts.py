@@ -34,7 +34,8 @@ HISTOGRAM_OF = ("AP", "nDCG", "RR", "accuracy")
 def charts(group: Group) -> Markup:
     """hit@k, precision against recall, and how a measure is spread over the queries.
 
-    With one relevant item for each query precision is the same at every recall: no plot of it.
+    With one relevant item for each query precision is the same at every recall, the MRR: a flat
+    line is not drawn.
     """
     flat = all(np.ptp(run.evaluation.precision_at_recall) == 0 for run in group.runs)
     curve = None if flat else _precision_recall(group)
