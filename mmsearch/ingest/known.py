@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 
 from mmsearch.catalog.catalog import Catalog
 from mmsearch.catalog.records import StoredItem
 from mmsearch.types import MODALITIES, Modality
 
+Name = tuple[Modality, bytes]  # of a vector: the digest of a picture or of a text
+
 
 class Known:
-    """(modality, digest) pairs with a vector in the current space; safe in any thread.
+    """Names of vectors in the current space; safe in any thread.
 
     `whole` reads them all once, for a run over everything; otherwise each is looked up.
     """
@@ -20,30 +23,37 @@ class Known:
         self._whole = whole
         info = catalog.encoder()
         self._fingerprint = info.fingerprint if info else None
-        self._seen: set[tuple[Modality, bytes]] = set()
+        self._seen: set[Name] = set()
+        self._unseen: set[Name] = set()
         if whole and info:
             self._seen = catalog.spaces.known_digests(info.fingerprint)
 
-    def __contains__(self, name: tuple[Modality, bytes]) -> bool:
+    def __contains__(self, name: Name) -> bool:
         if name in self._seen:
             return True
-        if self._whole or self._fingerprint is None:
+        if self._whole or self._fingerprint is None or name in self._unseen:
             return False
         return self._catalog.spaces.row(*name, self._fingerprint) is not None
 
-    def update(self, names: Iterable[tuple[Modality, bytes]]) -> None:
+    def update(self, names: Iterable[Name]) -> None:
         self._seen.update(names)
 
-    def look_up(self, items: Iterable[StoredItem]) -> None:
-        """Learn about all vectors of these items at once."""
+    def look_up(self, names: Iterable[Name]) -> None:
+        """Learn about many at once what would otherwise be asked for one by one."""
         if self._whole or self._fingerprint is None:
             return
-        names = [name for item in items for name in item.digests]
+        wanted = set(names)
         for modality in MODALITIES:
-            digests = [digest for kind, digest in names if kind == modality]
+            digests = [digest for kind, digest in wanted if kind == modality]
             rows = self._catalog.spaces.rows(modality, digests, self._fingerprint)
             self._seen.update((modality, digest) for digest in rows)
+        self._unseen = wanted - self._seen
 
     def all_of(self, item: StoredItem) -> bool:
         """Whether the item has every vector that it should have."""
         return all(name in self for name in item.digests)
+
+
+def text_digest(text: str | None) -> bytes | None:
+    """The blake2b-16 of a text; None for no text."""
+    return hashlib.blake2b(text.encode(), digest_size=16).digest() if text else None

@@ -9,7 +9,7 @@ from pathlib import Path
 from mmsearch.catalog.catalog import Catalog
 from mmsearch.catalog.records import StoredItem
 from mmsearch.errors import RootError
-from mmsearch.ingest.known import Known
+from mmsearch.ingest.known import Known, text_digest
 from mmsearch.scan import Scan, key_of
 from mmsearch.types import Failure, OnProgress, Progress, Source
 
@@ -81,7 +81,9 @@ def plan_items(sources: Sequence[Source], catalog: Catalog, known: Known, base: 
     """For items that a program hands over: no others are missed, and no failure is known yet."""
     plan = Plan()
     stored = catalog.by_key(source.key for source in sources)
-    known.look_up(stored.values())
+    names = [name for item in stored.values() for name in item.digests]
+    digests = (text_digest(source.text) for source in sources)
+    known.look_up(names + [("text", digest) for digest in digests if digest])
     for source in sources:
         _sort(source, stored.get(source.key), known, base, plan)
     return plan

@@ -6,7 +6,6 @@ full batches and commits each batch in one transaction: a crash costs one batch 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections import Counter
@@ -21,7 +20,7 @@ from mmsearch.catalog.records import StoredItem, Write
 from mmsearch.errors import ImageError
 from mmsearch.images import decode, read
 from mmsearch.ingest.embed import Embedder
-from mmsearch.ingest.known import Known
+from mmsearch.ingest.known import Known, text_digest
 from mmsearch.ingest.plan import HANDED_OVER, Plan, plan_items, plan_scan
 from mmsearch.ingest.pool import in_order
 from mmsearch.layout import Layout
@@ -306,11 +305,6 @@ def failure_row(failure: Failure, source: Source | None) -> dict[str, Any]:
         "mtime_ns": source.stamp.mtime_ns if source else None,
         "origin": source.origin if source else None,
     }
-
-
-def text_digest(text: str | None) -> bytes | None:
-    """The blake2b-16 of a text; None for no text."""
-    return hashlib.blake2b(text.encode(), digest_size=16).digest() if text else None
 
 
 def _content(item: StoredItem) -> tuple[bytes | None, str | None, str | None, Any]:
