@@ -14,7 +14,7 @@ All randomness comes from `seed`: equal inputs give equal figures.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Literal
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from mmsearch.errors import UsageError
+from mmsearch.evaluation.resampling import Groups, bootstrap_draws, sign_flip_test
 from mmsearch.evaluation.result import MEDIAN_RANK
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from mmsearch.evaluation.result import Evaluation
 
     Floats = npt.NDArray[np.float64]
-    Integers = npt.NDArray[np.int64]
 
 Method = Literal["bca", "percentile"]
 
@@ -38,9 +38,6 @@ Method = Literal["bca", "percentile"]
 # many the ends of an interval move by less than the digits that a report prints.
 RESAMPLES = 9_999
 CONFIDENCE = 0.95
-# Draws held at a time: 4 million counts as float64 are 32 MB, whatever the number of queries.
-CHUNK_ELEMENTS = 4_000_000
-MEDIAN_LEVELS = 16  # distinct values counted at a time
 
 
 @dataclass(frozen=True)
@@ -156,8 +153,8 @@ def bootstrap_intervals(
     _check(confidence, resamples)
     names, matrix = _matrix(values, infinite=medians)
     is_median = [name in medians for name in names]
-    groups = _Groups.of(np.where(is_median, 0.0, matrix), clusters)
-    draws = _bootstrap(groups, matrix, is_median, resamples, seed)
+    groups = Groups.of(np.where(is_median, 0.0, matrix), clusters)
+    draws = bootstrap_draws(groups, matrix, is_median, resamples, seed)
     intervals = {}
     for column, name in enumerate(names):
         if is_median[column]:
@@ -209,10 +206,10 @@ def compare(
             f"{len(after)}; evaluate both on the same split"
         )
     difference = after - before  # (q, m)
-    groups = _Groups.of(difference, clusters)
-    p_values, exact = _randomisation(groups, resamples, seed)
+    groups = Groups.of(difference, clusters)
+    p_values, exact = sign_flip_test(groups, resamples, seed)
     means = [False] * len(common)
-    draws = _bootstrap(groups, difference, means, resamples, seed)
+    draws = bootstrap_draws(groups, difference, means, resamples, seed)
     results = {}
     for column, name in enumerate(common):
         one = difference[:, column]
@@ -312,108 +309,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(value) for value in adjusted]
 
 
-@dataclass(frozen=True)
-class _Groups:
-    """Values summed by cluster: `sums` (c, m), `sizes` (c,); `of_query` (q,) numbers clusters."""
-
-    sums: Floats
-    sizes: Floats
-    of_query: Integers
-
-    @classmethod
-    def of(cls, matrix: Floats, clusters: Sequence[object] | None) -> _Groups:
-        queries = len(matrix)
-        if clusters is None:
-            return cls(matrix, np.ones(queries), np.arange(queries, dtype=np.int64))
-        if len(clusters) != queries:
-            raise UsageError(
-                f"{len(clusters)} cluster labels for {queries} queries: one label a query"
-            )
-        number: dict[object, int] = {}
-        of_query = np.array([number.setdefault(x, len(number)) for x in clusters], np.int64)
-        sums = np.zeros((len(number), matrix.shape[1]))
-        np.add.at(sums, of_query, matrix)
-        return cls(sums, np.bincount(of_query).astype(np.float64), of_query)
-
-    def jackknife(self, column: int) -> Floats:
-        """(c,) the mean of `column` without each cluster in turn; empty when there is only one."""
-        if len(self.sizes) == 1:
-            return np.empty(0)
-        one = self.sums[:, column]
-        left: Floats = (one.sum() - one) / (self.sizes.sum() - self.sizes)
-        return left
-
-
-def _bootstrap(
-    groups: _Groups, matrix: Floats, median: Sequence[bool], resamples: int, seed: int
-) -> Floats:
-    """(resamples, m) the mean, or where `median` says so the median, of each resample."""
-    random = np.random.default_rng(seed)
-    count = len(groups.sizes)
-    columns = [column for column, is_median in enumerate(median) if is_median]
-    results = np.empty((resamples, matrix.shape[1]))
-    for start, stop in _chunks(resamples, len(matrix)):
-        rows = stop - start
-        drawn = random.integers(0, count, (rows, count))
-        drawn += np.arange(rows)[:, None] * count  # each resample counts in a range of its own
-        flat = np.bincount(drawn.ravel(), minlength=rows * count)
-        times = flat.reshape(rows, count).astype(np.float64)
-        results[start:stop] = (times @ groups.sums) / (times @ groups.sizes)[:, None]
-        for column in columns:
-            results[start:stop, column] = _medians(times, groups.of_query, matrix[:, column])
-    return results
-
-
-def _medians(times: Floats, of_query: Integers, values: Floats) -> Floats:
-    """(rows,) the median of `values` (q,) in each resample.
-
-    Query i stands in it `times[:, of_query[i]]` times; an even number takes the middle of two.
-    Counts the resample's values from the smallest up, a few distinct ones at a time, until every
-    resample is past its middle: ranks have few distinct values below their median.
-    """
-    rows, count = times.shape
-    distinct, level = np.unique(values, return_inverse=True)
-    total = times @ np.bincount(of_query, minlength=count)
-    middles = np.stack([(total - 1) // 2, total // 2])  # positions from 0, equal if odd
-    found = np.full((2, rows), -1)
-    below = np.zeros(rows)
-    for start in range(0, len(distinct), MEDIAN_LEVELS):
-        width = min(MEDIAN_LEVELS, len(distinct) - start)
-        inside = (level >= start) & (level < start + width)
-        table = np.zeros((count, width))
-        np.add.at(table, (of_query[inside], level[inside] - start), 1)
-        reached = below[:, None] + (times @ table).cumsum(axis=1)  # (rows, width)
-        passed = reached > middles[:, :, None]  # (2, rows, width)
-        new = (found < 0) & passed[..., -1]
-        found[new] = start + passed.argmax(axis=-1)[new]
-        below = reached[:, -1]
-        if (found >= 0).all():
-            break
-    median: Floats = distinct[found].mean(axis=0)
-    return median
-
-
-def _randomisation(groups: _Groups, resamples: int, seed: int) -> tuple[Floats, bool]:
-    """(m,) two-sided p values of the sign-flip test on the sums by cluster, and whether exact."""
-    count = len(groups.sizes)
-    observed = np.abs(groups.sums.sum(axis=0))
-    # Sums of the same numbers in another order differ in the last digits and are ties all the same.
-    least = observed - 1e-12 * np.abs(groups.sums).sum(axis=0)
-    exact = count < 63 and 2**count <= resamples
-    trials = 2**count if exact else resamples
-    random = np.random.default_rng(seed)
-    hits = np.zeros(groups.sums.shape[1])
-    for start, stop in _chunks(trials, count):
-        if exact:
-            bits = (np.arange(start, stop)[:, None] >> np.arange(count)) & 1
-        else:
-            bits = random.integers(0, 2, (stop - start, count), np.int8)
-        # sum_i s_i S_i with s_i = 2 bit_i - 1
-        flipped = 2 * (bits.astype(np.float64) @ groups.sums) - groups.sums.sum(axis=0)
-        hits += (np.abs(flipped) >= least).sum(axis=0)
-    return (hits / trials if exact else (1 + hits) / (1 + trials)), exact
-
-
 def _interval(
     draws: Floats, estimate: float, jackknife: Floats | None, confidence: float, method: Method
 ) -> Interval:
@@ -470,13 +365,6 @@ def _check(confidence: float, resamples: int) -> None:
         raise UsageError(f"confidence is {confidence}; it lies between 0 and 1, for example 0.95")
     if resamples < 100:
         raise UsageError(f"{resamples} resamples cannot carry an interval; use 1000 or more")
-
-
-def _chunks(total: int, width: int) -> Iterator[tuple[int, int]]:
-    """Ranges over `total` rows of `width` elements, CHUNK_ELEMENTS at a time."""
-    rows = max(1, CHUNK_ELEMENTS // max(width, 1))
-    for start in range(0, total, rows):
-        yield start, min(start + rows, total)
 
 
 def _letter(number: int) -> str:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from mmsearch.errors import UsageError
-from mmsearch.evaluation import statistics
+from mmsearch.evaluation import resampling, statistics
 from mmsearch.evaluation.result import MEDIAN_RANK, Evaluation
 from mmsearch.evaluation.statistics import (
     bootstrap_intervals,
@@ -96,7 +96,7 @@ def test_median_of_each_resample_is_numpys() -> None:
     values = random.integers(0, 60, 40).astype(float)
     times = random.multinomial(40, np.full(40, 1 / 40), 50).astype(float)
     expected = [np.median(np.repeat(values, row.astype(int))) for row in times]
-    got = statistics._medians(times, np.arange(40), values)
+    got = resampling.medians_of(times, np.arange(40), values)
     np.testing.assert_array_equal(got, expected)
 
 
@@ -168,7 +168,7 @@ def test_equal_seeds_give_equal_intervals_and_chunks_do_not_matter(
     whole = bootstrap_intervals(values, seed=3)
     assert bootstrap_intervals(values, seed=3) == whole
     assert bootstrap_intervals(values, seed=4) != whole
-    monkeypatch.setattr(statistics, "CHUNK_ELEMENTS", 400)
+    monkeypatch.setattr(resampling, "CHUNK_ELEMENTS", 400)
     assert bootstrap_intervals(values, seed=3) == whole
 
 
