@@ -315,11 +315,8 @@ def _print(evaluations: list[Evaluation], outputs: Outputs) -> None:
     with Steps() as steps:
         groups = grouped(evaluations, 0, steps)
     if outputs.as_json:
-        for group in groups:
-            for run in group.runs:
-                intervals = {m: [one.low, one.high] for m, one in run.intervals.items()}
-                plain = run.evaluation.to_json(per_query=False)
-                typer.echo(render.to_json({**plain, "intervals": intervals}))
+        for one in (one for group in groups for one in table.json_objects(group)):
+            typer.echo(render.to_json(one))
         return
     form = table.markdown if outputs.markdown else table.terminal
     text = "\n\n".join(form(group) for group in groups)

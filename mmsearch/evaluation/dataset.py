@@ -197,4 +197,6 @@ def _read_folder(folder: Path, images: Path | None, split: str | None) -> Datase
             f"{folder}: holds several datasets ({some([path.name for path in best])}): name one"
         )
     dataset = read_dataset(best[0], images=images, split=split)
+    if dataset.name != best[0].stem:  # the file says itself which published set it is
+        return dataset
     return replace(dataset, name=f"{folder.resolve().name}/{best[0].name}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any
 
 from mmsearch.evaluation.anchors import published_name
 from mmsearch.evaluation.measures import parse_measure
@@ -38,6 +39,30 @@ def markdown(group: Group) -> str:
     classes = _classes(group)
     listing = ["", "```", *classes, "```"] if classes else []
     return "\n".join([f"### {_title(group)}", "", *facts, "", *table, *notes, *listing])
+
+
+def json_objects(group: Group) -> list[dict[str, Any]]:
+    """One object a run, without its queries: figures, their intervals, and which runs it beats."""
+    objects = []
+    for run in group.runs:
+        plain = run.evaluation.to_json(per_query=False)
+        plain["intervals"] = {
+            name: [_finite(one.low), _finite(one.high)] for name, one in run.intervals.items()
+        }
+        if group.significance is not None:
+            named = {letter: label for label, letter in group.significance.letters().items()}
+            marks = {m: group.significance.marks(m, run.label) for m in run.evaluation.measures}
+            plain["better_than"] = {
+                name: [named[letter] for letter in letters.split(",")]
+                for name, letters in marks.items()
+                if letters
+            }
+        objects.append(plain)
+    return objects
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _title(group: Group) -> str:
