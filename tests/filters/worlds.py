@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from hypothesis import strategies as st
 
 from mmsearch.catalog.schema import items, metadata
-from mmsearch.filters import Filter, to_sql
+from mmsearch.filters import Filter, matches, to_sql
 from mmsearch.filters.build import Builder, junction
 from mmsearch.filters.nodes import COLUMNS, NEGATED, And, Comparison, Condition, Not, Or, Value
 
@@ -56,15 +56,15 @@ def _item(random: random.Random) -> Item:
 stored_items = st.sampled_from([_item(_random) for _ in range(3_000)])
 
 
-def _pattern(random: random.Random) -> str:
+def pattern(random: random.Random) -> str:
     """A stored string with some characters made wild or of the other case."""
-    pattern = ""
+    made = ""
     for character in random.choice(STRINGS) + random.choice(["", "", "x"]):
         special = character in "%_\\"
         itself = f"\\{character}" if special else character
         swapped = itself if special or character == "ß" else character.swapcase()
-        pattern += random.choice([itself, itself, itself, swapped, "_", "%"])
-    return pattern
+        made += random.choice([itself, itself, itself, swapped, "_", "%"])
+    return made
 
 
 def _condition(random: random.Random) -> Condition:
@@ -91,7 +91,7 @@ def _condition(random: random.Random) -> Condition:
     if kind == "between":
         return build.between(field, random.choice(pool), random.choice(pool))
     if kind == "like":
-        return build.like(field, _pattern(random), fold=random.random() < 0.5)
+        return build.like(field, pattern(random), fold=random.random() < 0.5)
     if kind == "contains" and field.column is None:
         return build.contains(field, random.choice(pool))
     return build.is_null(field) if kind == "null" else build.exists(field)
@@ -114,6 +114,7 @@ class Shelf:
 
     def __init__(self) -> None:
         self.engine = sa.create_engine("sqlite://")
+        self.items: list[Item] = []  # as the table gives them back
         metadata.create_all(self.engine)
 
     def put(self, stored: Iterable[Mapping[str, Any]]) -> None:
@@ -126,6 +127,12 @@ class Shelf:
             connection.execute(sa.delete(items))
             if rows:
                 connection.execute(sa.insert(items), rows)
+            read = connection.execute(sa.select(items).order_by(items.c.id))
+            self.items = [dict(row._mapping) for row in read]
+
+    def matching(self, filter: Filter) -> list[int]:
+        """The ids of the items for which the filter is true in Python."""
+        return [item["id"] for item in self.items if matches(filter, item)]
 
     def find(self, filter: Filter) -> list[int]:
         """The ids of the items for which the filter's SQL is true."""
