@@ -506,7 +506,7 @@ def browse(page: Path, shot: Path) -> str:
         *(f"--user-data-dir={shot.parent / 'profile'}", "--window-size=700,500"),
         *(f"--screenshot={shot}", page.as_uri()),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=True)
     return "\n".join(line for line in done.stderr.splitlines() if "CONSOLE" in line)
 
 
