@@ -188,8 +188,9 @@ def _merged(pairs: Sequence[Pair], digests: dict[Path, bytes]) -> dict[Link, flo
 
 
 def _require_enough(merged: dict[Link, float], failures: Sequence[Failure]) -> None:
-    skipped = f" ({len(failures)} were left out, the first: {failures[0].reason})"
-    note = skipped if failures else ""
+    note = ""
+    if failures:
+        note = f" ({len(failures)} were left out, the first: {failures[0].reason})"
     if len(merged) < FEWEST_PAIRS:
         raise TrainingError(
             f"only {len(merged)} distinct pairs{note}: at least {FEWEST_PAIRS} are needed, and a "
