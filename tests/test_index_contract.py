@@ -123,3 +123,16 @@ def test_snapshot_cut_short_or_ahead_of_the_catalog_is_no_snapshot(tmp_path: Pat
     (path,) = (tmp_path / "index").iterdir()
     path.write_bytes(path.read_bytes()[:-20])
     assert snapshots.load(12) is None
+
+
+def test_snapshot_from_before_the_switch_to_its_encoder_is_no_snapshot(tmp_path: Path) -> None:
+    index = FaissIndex(DIM)
+    index.add(np.array([3, 5]), unit(2, 1))
+    index.seq = 12
+    Snapshots(tmp_path / "index", "x", DIM).save(index)
+    later = Snapshots(tmp_path / "index", "x", DIM, oldest=13)
+    assert later.load(20) is None
+    assert later.newest_seq() == 0
+    same = Snapshots(tmp_path / "index", "x", DIM, oldest=12)
+    assert same.load(20) is not None
+    assert same.newest_seq() == 12

@@ -420,7 +420,23 @@ def test_writer_that_holds_the_lock_for_long_is_waited_for(
     )
     writer.start()
     assert started.wait(20)
-    threading.Timer(0.3, go_on.set).start()
-    assert collection.reindex(new).switched
+
+    def note(progress: Progress) -> None:
+        if progress.step.startswith("note: another run is writing"):
+            go_on.set()
+
+    assert collection.reindex(new, on_progress=note).switched
     writer.join(20)
     assert "photos/scarlet.png" in {hit.key for hit in collection.search("red", k=20)}
+
+
+def test_reader_that_slept_through_a_switch_there_and_back_has_no_stale_index(
+    collection: mmsearch.Collection, reader: mmsearch.Collection, new: ColourEncoder, tmp_path: Path
+) -> None:
+    (tmp_path / "photos" / "red.png").rename(tmp_path / "red.png")
+    collection.reindex(new, allow_missing=True)
+    assert len(reader.search("red", k=20)) == 5
+    (tmp_path / "red.png").rename(tmp_path / "photos" / "red.png")
+    collection.rollback()
+    assert collection.reindex(new).encoded_images == 1
+    assert len(reader.search("red", k=20)) == 6

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ import numpy as np
 from mmsearch.catalog.catalog import Catalog
 from mmsearch.catalog.records import EncoderInfo
 from mmsearch.catalog.spaces import Pending
-from mmsearch.errors import EncoderMismatchError, ImageError, ModelError
+from mmsearch.errors import EncoderMismatchError, ImageError, LockedError, ModelError
 from mmsearch.images import decode, read
 from mmsearch.ingest.embed import Embedder, Names
 from mmsearch.ingest.pool import in_order
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
     from mmsearch.types import Vectors
 
-WAIT = -1.0  # for the writer's lock: another run may hold it for hours
+WAIT = -1.0  # filelock's way to say: for ever
 
 
 @dataclass
@@ -89,14 +90,14 @@ class Reindex:
         Raises ModelError when the encoder is needed and cannot be loaded.
         """
         started = time.perf_counter()
-        with self._layout.writing(WAIT):
+        with self._writing():
             self._spaces.begin(self._target)
         switched = interrupted = False
         try:
             while True:
                 self._total = self._done + self._spaces.count_pending(self._target.fingerprint)
                 self._fill(allow_missing)
-                with self._layout.writing(WAIT):
+                with self._writing():
                     if not any(self._pending()):
                         if not self._failures() or allow_missing:
                             self._switch(before_switch)
@@ -114,6 +115,17 @@ class Reindex:
             seconds=time.perf_counter() - started,
             interrupted=interrupted,
         )
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Hold the writer's lock, however long another run may keep it."""
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self._layout.writing())
+            except LockedError:
+                self._progress(Progress("note: another run is writing: waiting for it to finish"))
+                stack.enter_context(self._layout.writing(WAIT))
+            yield
 
     def _switch(self, before_switch: Callable[[EncoderInfo], None]) -> None:
         # What the switch will make of it: no older index of this space may be taken up.
@@ -246,7 +258,7 @@ class Reindex:
         self._total = self._spaces.count_pending(self._target.fingerprint)
 
     def _store(self, names: Names, vectors: Vectors) -> None:
-        with self._layout.writing(WAIT):
+        with self._writing():
             new = self._embedder.append(names, vectors)
             if new is not None:
                 self._spaces.commit(new)
