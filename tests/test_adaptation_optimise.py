@@ -27,11 +27,14 @@ def run(
     on_step: Callable[[Step], None] | None = None,
     seed: int = 0,
     validate: bool = True,
+    drawn: list[int] | None = None,
 ) -> tuple[torch.Tensor, Outcome]:
     """Fit three numbers to TARGET through noise that every step draws anew."""
     weights = torch.nn.Parameter(torch.zeros(3))
 
-    def loss(_step: int, random: np.random.Generator) -> torch.Tensor:
+    def loss(step: int, random: np.random.Generator) -> torch.Tensor:
+        if drawn is not None:
+            drawn.append(step)
         noise = torch.from_numpy(random.normal(size=3).astype(np.float32)) + torch.randn(3)
         return ((weights - TARGET - 0.1 * noise) ** 2).sum()
 
@@ -67,10 +70,12 @@ def test_a_killed_run_ends_as_one_that_was_not(tmp_path: Path) -> None:
     with pytest.raises(Killed):
         run(plan, checkpoint, kill)
     seen: list[int] = []
-    resumed, outcome = run(plan, checkpoint, lambda step: seen.append(step.step))
+    drawn: list[int] = []
+    resumed, outcome = run(plan, checkpoint, lambda step: seen.append(step.step), drawn=drawn)
     assert torch.equal(resumed, whole)
     assert outcome == expected
     assert seen == list(range(1, 61))
+    assert drawn == list(range(30, 60))
 
 
 def test_a_checkpoint_of_another_run_is_not_taken_up(tmp_path: Path) -> None:

@@ -258,7 +258,7 @@ def _changed(recipe: Any, options: TrainOptions) -> Any:
 def _inverse_temperature(base: OpenClipEncoder) -> float:
     """The base's learned scale; CLIP's start (1 / 0.07) for a model without one."""
     scale = getattr(base.model, "logit_scale", None)
-    return float(scale.exp().mean()) if scale is not None else 1 / 0.07
+    return float(scale.detach().exp().mean()) if scale is not None else 1 / 0.07
 
 
 def _lasting_name(name: str) -> str:
