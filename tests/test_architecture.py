@@ -37,7 +37,7 @@ ARROWS = {
     "collection": GROUND
     | {"ingest", "search", "scan", "catalog", "layout", "loading", "check", "status", "answers"},
     "evaluation": GROUND
-    | {"collection", "encoders", "models", "images", "tables", "search", "index", "durable"},
+    | {"collection", "catalog", "encoders", "images", "index", "scan", "search", "tables"},
     "cli": GROUND
     | {"collection", "encoders", "models", "scan", "images", "evaluation", "adaptation", "training"},
     "server": GROUND | {"collection", "images"},

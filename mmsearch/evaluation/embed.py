@@ -73,8 +73,6 @@ class Embedder:
 
         A query whose picture failed gets a row of zeros.
         """
-        from mmsearch.search import combine
-
         rows = np.zeros((len(asked), self.encoder.dim), np.float32)
         for row, query in enumerate(asked):
             if query.image is not None and query.image in self.failures:
@@ -84,7 +82,7 @@ class Embedder:
                 parts.append(self.texts([query.text])[0])
             if query.image is not None:
                 parts.append(self.images([query.image])[0])
-            rows[row] = parts[0] if len(parts) == 1 else combine([(1.0, part) for part in parts])
+            rows[row] = parts[0] if len(parts) == 1 else _mixed(parts)
         return rows
 
     # ---- inside
@@ -149,3 +147,10 @@ class Embedder:
     def _report(self, step: str, done: int, total: int) -> None:
         if self.on_progress is not None:
             self.on_progress(Progress(step, done, total))
+
+
+def _mixed(parts: Sequence[Vectors]) -> Vectors:
+    # The search brings the catalog and FAISS: only mixed queries pay for them.
+    from mmsearch.search import combine
+
+    return combine([(1.0, part) for part in parts])
