@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 Modality = Literal["image", "text"]
 MODALITIES: tuple[Modality, Modality] = ("image", "text")
+# What a query is compared with: pictures, texts, or each item as a whole.
+Target = Literal["image", "text", "both"]
+Mode = Literal["vector", "lexical", "hybrid"]
+Ranking = Literal["image", "text", "lexical"]
 
 
 @dataclass(frozen=True)
@@ -56,26 +60,89 @@ class Failure:
 
 @dataclass(frozen=True)
 class Term:
-    """One weighted part of a query: exactly one of text, image and item (a stored key)."""
+    """One weighted part of a query: exactly one of text, image, item and concept.
+
+    `item` is the key of a stored item, `concept` the name of a saved concept.
+    """
 
     text: str | None = None
     image: Image.Image | Path | None = None
     item: str | None = None
     weight: float = 1.0
+    concept: str | None = None
+
+
+@dataclass(frozen=True)
+class Sort:
+    """An order by attribute; items without a value of it come last, either way."""
+
+    attribute: str
+    descending: bool = False
+
+
+@dataclass(frozen=True)
+class Membership:
+    """A condition: the item belongs to a saved concept, or, `negated`, does not.
+
+    It belongs if it is relevant to the concept at least so much.
+    """
+
+    concept: str
+    min_relevance: float = 0.5
+    negated: bool = False
 
 
 @dataclass(frozen=True)
 class Query:
-    """Weighted terms, the modality of the answers (None: the collection's own) and how many."""
+    """What to look for, among what, and how to arrange the answers. docs/shop.md explains each.
+
+    Only `terms` is needed. None leaves a choice to the collection.
+    """
 
     terms: tuple[Term, ...]
-    to: Modality | None = None
+    to: Target | None = None
     k: int = 10
+
+    # How relevance is judged.
+    mode: Mode | None = None
+    weights: Mapping[Ranking, float] | None = None  # of the rankings that are fused
+    templates: tuple[str, ...] | None = None  # "a photo of {}": a text is encoded in each
+    liked: tuple[str, ...] = ()  # keys of items that move the query towards them,
+    disliked: tuple[str, ...] = ()  # and away from them
+
+    # Among what.
+    where: str | Mapping[str, Any] | None = None  # docs/filters.md: a text, or JSON
+    within: tuple[Membership, ...] = ()
+    exclude: tuple[str, ...] = ()  # keys
+    min_relevance: float | None = None  # in [0, 1]
+
+    # In which order and form.
+    sort: tuple[Sort, ...] = ()
+    modifiers: Mapping[str, Any] | None = None  # boosts, decays, pinned and buried keys
+    diversity: float | None = None  # in [0, 1]; 0: relevance alone
+    group: bool = False  # one hit per group
+    facets: tuple[str, ...] = ()  # attributes whose values are counted
+    cursor: str | None = None  # of the page before
+    explain: bool = False
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one ranking said of a hit: its rank there (from 1), and its own score."""
+
+    rank: int
+    score: float
 
 
 @dataclass(frozen=True)
 class Hit:
-    """One answer. `score` is the cosine similarity with the query, in [-1, 1]."""
+    """One answer.
+
+    `score` orders the answers. From one ranking by vectors it is the cosine similarity with the
+    query, in [-1, 1]; of fused rankings it has no unit. `relevance`, in [0, 1], was calibrated on
+    the collection; None where nobody asked for it. `variants` counts the items of its group that
+    it stands for, itself too.
+    """
 
     rank: int
     score: float
@@ -85,6 +152,39 @@ class Hit:
     text: str | None
     group: str | None
     attributes: Mapping[str, Any]
+    relevance: float | None = None
+    variants: int | None = None
+    parts: Mapping[str, Part] | None = None
+
+
+@dataclass(frozen=True)
+class Facet:
+    """How often an attribute has which value, most frequent first.
+
+    `others` counts items with values that are not listed, `missing` those without any.
+    """
+
+    attribute: str
+    counts: tuple[tuple[Any, int], ...]
+    others: int = 0
+    missing: int = 0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The hits of one page, and what else was asked for.
+
+    `total` counts the items that may be found, by the filter and the least relevance. `cursor`
+    asks for the next page; None after the last. `no_match` says why nothing is relevant enough.
+    `explain` are lines for people, in the order of what was done.
+    """
+
+    hits: tuple[Hit, ...]
+    total: int = 0
+    facets: tuple[Facet, ...] = ()
+    cursor: str | None = None
+    no_match: str | None = None
+    explain: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,86 @@
+"""What makes a query senseless, found before anything is encoded or read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from mmsearch.errors import UsageError
+from mmsearch.types import Query, Ranking, Term
+
+# The largest useful answer; more is a listing, not a search.
+MAX_K = 10_000
+# Each term is a pass through the encoder; a sentence is one term, so nobody needs many.
+MAX_TERMS = 64
+# Facets, keys to sort by, liked and disliked items, concepts to belong to: each of them.
+MAX_PARTS = 100
+RANKINGS: tuple[Ranking, ...] = ("image", "text", "lexical")
+
+
+def validate(query: Query) -> None:
+    """Raises UsageError for a query that can have no answer."""
+    if not query.terms and not query.liked and query.where is None:
+        raise UsageError("the query is empty: give words, an image or the key of a stored item")
+    if not 1 <= query.k <= MAX_K:
+        raise UsageError(f"k must be between 1 and {MAX_K}, not {query.k}")
+    if len(query.terms) > MAX_TERMS:
+        raise UsageError(
+            f"the query has {len(query.terms):,} terms, {MAX_TERMS} at most: a sentence is one "
+            "term, and items that should steer the query may be saved as one concept"
+        )
+    for term in query.terms:
+        _validate_term(term)
+    for name, parts in (
+        ("liked items", query.liked),
+        ("disliked items", query.disliked),
+        ("concepts to belong to", query.within),
+        ("attributes to sort by", query.sort),
+        ("facets", query.facets),
+        ("templates", query.templates or ()),
+    ):
+        if len(parts) > MAX_PARTS:
+            raise UsageError(f"{len(parts):,} {name}: {MAX_PARTS} at most")
+    for template in query.templates or ():
+        if template.count("{}") != 1:
+            raise UsageError(
+                f"the template {template!r} must hold {{}} once, where the query's words go"
+            )
+    _require_share("min_relevance", query.min_relevance)
+    _require_share("diversity", query.diversity)
+    for membership in query.within:
+        _require_share(f"the least relevance to {membership.concept!r}", membership.min_relevance)
+    if query.mode == "lexical" and query.to == "image":
+        raise UsageError("a lexical search finds texts: ask for texts or both, not for images")
+    if query.weights is not None:
+        _validate_weights(query.weights)
+
+
+def _validate_term(term: Term) -> None:
+    given = [x for x in (term.text, term.image, term.item, term.concept) if x is not None]
+    if len(given) != 1:
+        raise UsageError(
+            "each term of a query is a text, an image, a stored item or a saved concept: one of"
+        )
+    if term.text is not None and not term.text.strip():
+        raise UsageError("the query text is empty: describe what you are looking for")
+    if not math.isfinite(term.weight) or term.weight == 0:
+        raise UsageError(f"a term's weight must be a finite number but 0, not {term.weight}")
+
+
+def _validate_weights(weights: Mapping[Ranking, float]) -> None:
+    unknown: list[Any] = [name for name in weights if name not in RANKINGS]
+    if unknown:
+        raise UsageError(
+            f"there is no ranking {unknown[0]!r} to give a weight: {', '.join(RANKINGS)}"
+        )
+    for name, weight in weights.items():
+        if not math.isfinite(weight) or weight < 0:
+            raise UsageError(f"the weight of {name} must be 0 or more, not {weight}")
+    if not any(weights.values()):
+        raise UsageError("the weights of all rankings are 0: nothing would be searched")
+
+
+def _require_share(name: str, value: float | None) -> None:
+    if value is not None and not 0 <= value <= 1:  # nan is not, either
+        raise UsageError(f"{name} must be between 0 and 1, not {value}")
