@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert as upsert
 
+from mmsearch.catalog import lexical
 from mmsearch.catalog.database import CHUNK, Database, chunks, fact
-from mmsearch.catalog.records import EncoderInfo, StoredItem, Write
-from mmsearch.catalog.schema import embeddings, failures, items, runs
+from mmsearch.catalog.records import Content, EncoderInfo, StoredItem, Write
+from mmsearch.catalog.schema import attribute_types, embeddings, failures, items, runs
 from mmsearch.catalog.spaces import Spaces, insert_vectors
 from mmsearch.types import FileStamp, Modality
+
+if TYPE_CHECKING:
+    from mmsearch.filters import Filter, ValueType
+    from mmsearch.types import Ids
 
 __all__ = ["Catalog", "EncoderInfo", "StoredItem", "Write"]
 
@@ -25,6 +30,7 @@ class Catalog:
     def __init__(self, path: Path, *, create: bool = False) -> None:
         self._database = Database(path, create=create)
         self.spaces = Spaces(self._database)
+        self._lexical = lexical.Lexical(self._database)
 
     def close(self) -> None:
         self._database.close()
@@ -44,11 +50,13 @@ class Catalog:
         with self._database.changing() as (connection, seq):
             _write_items(connection, seq, write.items)
             for state, ids in write.states.items():
-                values: dict[str, Any] = {"state": state, "seq": seq}
+                values: dict[str, Any] = {"state": state, "seq": seq, "content_seq": seq}
                 if state == "removed":
                     values |= {"key": None, "text": None, "attributes": {}}
                 for part in chunks(ids):
                     connection.execute(sa.update(items).where(items.c.id.in_(part)).values(values))
+            if write.items or any(write.states.values()):
+                lexical.follow(connection, seq)
             if write.vectors is not None:
                 insert_vectors(connection, seq, write.vectors)
                 for modality, digest in (
@@ -83,13 +91,17 @@ class Catalog:
         statement = (
             sa.update(items)
             .where(items.c.id == sa.bindparam("item_id"))
-            .values(attributes=sa.bindparam("new"))
+            .values(attributes=sa.bindparam("new"), content_seq=sa.bindparam("change"))
         )
-        with self._database.changing() as (connection, _seq):
+        with self._database.changing() as (connection, seq):
             connection.execute(
                 statement,
-                [{"item_id": item, "new": dict(new)} for item, new in attributes.items()],
+                [
+                    {"item_id": item, "new": dict(new), "change": seq}
+                    for item, new in attributes.items()
+                ],
             )
+            lexical.follow(connection, seq)
 
     def record_run(self, report: Mapping[str, Any]) -> None:
         with self._database.writing() as connection:
@@ -163,6 +175,81 @@ class Catalog:
         with self._database.reading() as connection:
             return int(connection.execute(query).scalar() or 0)
 
+    # ---- choosing by words and conditions
+
+    def candidates(self, filter: Filter) -> Ids:
+        """(n,) int64 ascending ids of the live items for which `filter` is true.
+
+        Looks at each item: about 0.1 s of 100,000. columns.Columns answers the same in
+        milliseconds where many filters are asked.
+        """
+        import numpy as np
+
+        from mmsearch.filters import to_sql
+
+        sql = to_sql(filter)
+        query = f"SELECT id FROM items WHERE state = 'live' AND {sql.text} ORDER BY id"
+        with self._database.reading() as connection:
+            found = connection.exec_driver_sql(query, sql.parameters).scalars()
+            return np.fromiter(found, np.int64)
+
+    def attribute_types(self) -> dict[str, set[ValueType]]:
+        """The schema for filters.parse: each attribute's types. None is forgotten when it goes."""
+        types: dict[str, set[ValueType]] = {}
+        with self._database.reading() as connection:
+            for name, of_type in connection.execute(sa.select(attribute_types)):
+                types.setdefault(name, set()).add(of_type)
+        return types
+
+    def lexical_search(
+        self, text: str, k: int, allowed: Ids | None = None, *, prefix: bool = False
+    ) -> list[tuple[int, float]]:
+        """The k best live items by their words, as (id, score), ties by ascending id.
+
+        The score is BM25 (Robertson et al. 1994, k1 = 1.2, b = 0.75, as SQLite's FTS5 computes it)
+        over text, attributes and key, larger for what fits better. One word in common is enough to
+        be found, rare words count most. A word that no item has is replaced by known ones that
+        differ in a letter or two. `prefix`: the last word may be unfinished. `allowed` (ids)
+        restricts the answer. No text is ever read as syntax. Raises UsageError for a query of
+        more than lexical.MAX_WORDS words.
+        """
+        return self._lexical.search(text, k, allowed, prefix=prefix)
+
+    def explain_words(self, text: str, *, prefix: bool = False) -> list[lexical.WordMatch]:
+        """What `lexical_search` takes each word of a query for."""
+        return self._lexical.explain(text, prefix=prefix)
+
+    def content_changes(self, since: int) -> Iterator[list[Content]]:
+        """Chunks, by id, of what items hold that changed after `since`; 0: of all items.
+
+        Removed items come as not live, so that a copy learns of their end.
+        """
+        query = sa.select(
+            items.c.id,
+            items.c.state,
+            items.c.group,
+            sa.type_coerce(items.c.attributes, sa.Text).label("attributes"),
+        ).order_by(items.c.id)
+        if since:
+            query = query.where(items.c.content_seq > since)
+        with self._database.reading() as connection:
+            result = connection.execution_options(yield_per=CHUNK).execute(query)
+            for part in result.partitions(CHUNK):
+                yield [
+                    Content(row.id, row.state == "live", row.group, row.attributes) for row in part
+                ]
+
+    def field(
+        self, name: Literal["key", "text", "path"], since: int
+    ) -> Iterator[tuple[int, str | None]]:
+        """(id, value) of one field of the live items whose content changed after `since`."""
+        query = sa.select(items.c.id, items.c[name]).where(items.c.state == "live")
+        if since:
+            query = query.where(items.c.content_seq > since)
+        with self._database.reading() as connection:
+            for row in connection.execution_options(yield_per=CHUNK).execute(query):
+                yield row[0], row[1]
+
     def paths_in_use(self, digests: Iterable[bytes]) -> set[str]:
         """Paths of the items, live or missing, whose picture has one of these digests."""
         found: set[str] = set()
@@ -214,8 +301,9 @@ class Catalog:
 
 def _write_items(connection: sa.Connection, seq: int, rows: list[dict[str, Any]]) -> None:
     """New rows have the id None. All rows have the same columns."""
-    new = [{**row, "seq": seq} for row in rows if row["id"] is None]
-    old = [{**row, "seq": seq} for row in rows if row["id"] is not None]
+    numbers = {"seq": seq, "content_seq": seq}
+    new = [{**row, **numbers} for row in rows if row["id"] is None]
+    old = [{**row, **numbers} for row in rows if row["id"] is not None]
     for row in new:
         del row["id"]
     if new:

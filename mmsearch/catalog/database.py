@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +15,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from mmsearch.catalog import migrations, schema
 from mmsearch.catalog.schema import meta
 from mmsearch.errors import CorruptionError, SchemaError, StorageError
+from mmsearch.lexical.words import searchable, searchable_attributes
 
 # SQLite takes at most 32,766 bound parameters a statement; chunks stay well below.
 CHUNK = 10_000
@@ -25,8 +28,13 @@ class Database:
 
     def __init__(self, path: Path, *, create: bool = False) -> None:
         self.path = path
-        self._engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
-        sa.event.listen(self._engine, "connect", _set_pragmas)
+        self._engine = sa.create_engine(
+            f"sqlite:///{path}",
+            connect_args={"timeout": 30},
+            # SQLite's JSON functions fail on rows with NaN, and filters with them.
+            json_serializer=partial(json.dumps, allow_nan=False),
+        )
+        sa.event.listen(self._engine, "connect", _prepare)
         with self._errors():
             if create and not sa.inspect(self._engine).has_table(meta.name):
                 self._create()
@@ -57,6 +65,8 @@ class Database:
     def _create(self) -> None:
         with self._engine.begin() as connection:
             schema.metadata.create_all(connection)
+            for statement in schema.WORD_TABLES:
+                connection.exec_driver_sql(statement)
             set_fact(connection, "schema", str(schema.SCHEMA_VERSION))
             set_fact(connection, "seq", "0")
 
@@ -117,7 +127,9 @@ def chunks(values: Iterable[_T]) -> Iterator[Sequence[_T]]:
         yield every[start : start + CHUNK]
 
 
-def _set_pragmas(connection: Any, _record: Any) -> None:
+def _prepare(connection: Any, _record: Any) -> None:
     # WAL: readers never wait for the writer. FULL: a commit that returned survives a power cut.
     for pragma in ("journal_mode=WAL", "synchronous=FULL"):
         connection.execute(f"PRAGMA {pragma}").close()
+    for function in (searchable, searchable_attributes):  # what the word tables are written with
+        connection.create_function(function.__name__, 1, function, deterministic=True)

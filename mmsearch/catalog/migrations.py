@@ -28,7 +28,29 @@ _TO_2 = (
     "CREATE INDEX items_by_text_digest ON items (text_digest)",
 )
 
-STEPS = {1: _TO_2}  # schema -> what makes the next one of it
+# Schema 3 (2026-11): search by words, and the types of attributes. The functions searchable and
+# searchable_attributes are Python's (catalog/lexical.py).
+_TO_3 = (
+    "ALTER TABLE items ADD COLUMN content_seq INTEGER NOT NULL DEFAULT '0'",
+    "CREATE INDEX ix_items_content_seq ON items (content_seq)",
+    "CREATE TABLE attribute_types (name TEXT NOT NULL, type VARCHAR NOT NULL, "
+    "PRIMARY KEY (name, type))",
+    """INSERT INTO attribute_types
+        SELECT DISTINCT each.key, CASE each.type
+            WHEN 'text' THEN 'string' WHEN 'array' THEN 'list'
+            WHEN 'integer' THEN 'number' WHEN 'real' THEN 'number'
+            WHEN 'true' THEN 'boolean' WHEN 'false' THEN 'boolean' ELSE each.type END
+        FROM items, json_each(items.attributes) AS each WHERE items.state = 'live'""",
+    """CREATE VIRTUAL TABLE words USING fts5(text, names, "key",
+        tokenize = "unicode61 remove_diacritics 0 categories 'L* N* M*'")""",
+    "CREATE VIRTUAL TABLE terms USING fts5vocab(words, 'row')",
+    "CREATE VIRTUAL TABLE postings USING fts5vocab(words, 'instance')",
+    """INSERT INTO words (rowid, text, names, "key")
+        SELECT id, searchable(text), searchable_attributes(attributes), searchable("key")
+        FROM items WHERE state = 'live'""",
+)
+
+STEPS = {1: _TO_2, 2: _TO_3}  # schema -> what makes the next one of it
 
 
 def statements(version: int) -> tuple[str, ...]:

@@ -69,6 +69,16 @@ class StoredItem:
 
 
 @dataclass(frozen=True)
+class Content:
+    """What copies of the catalog in memory hold of an item; `attributes` is JSON text."""
+
+    id: int
+    live: bool
+    group: str | None
+    attributes: str
+
+
+@dataclass(frozen=True)
 class NewVectors:
     """Rows that were appended to one encoder's vector file, to be committed.
 

@@ -15,7 +15,9 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 2  # a new one brings a step in migrations.py
+from mmsearch.lexical.words import TOKENIZER
+
+SCHEMA_VERSION = 3  # a new one brings a step in migrations.py
 
 metadata = MetaData()
 
@@ -45,10 +47,21 @@ items = Table(
     Column("size_bytes", BigInteger),
     Column("mtime_ns", BigInteger),
     Column("seq", Integer, nullable=False, index=True),
+    # The change that last touched what a person wrote of it or its state: copies of the words and
+    # attributes follow this one, for vectors come and go without them, and they without vectors.
+    Column("content_seq", Integer, nullable=False, index=True, default=0, server_default="0"),
 )
 # A vector that arrives is a change of the items that have its digest.
 Index("items_by_image_digest", items.c.image_digest)
 Index("items_by_text_digest", items.c.text_digest)
+
+# Which types each attribute has, or once had, somewhere: filters are checked against it.
+attribute_types = Table(
+    "attribute_types",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("type", String, primary_key=True),  # filters.ValueType
+)
 
 # One row per encoder that ever answered or is being prepared to; see records.Space.
 spaces = Table(
@@ -103,8 +116,17 @@ runs = Table(
     Column("report", JSON, nullable=False),
 )
 
+# The words of live items, folded, for search by BM25; two views of FTS5's own on its index.
+WORD_TABLES = (
+    f'CREATE VIRTUAL TABLE words USING fts5(text, names, "key", tokenize = "{TOKENIZER}")',
+    "CREATE VIRTUAL TABLE terms USING fts5vocab(words, 'row')",
+    "CREATE VIRTUAL TABLE postings USING fts5vocab(words, 'instance')",
+)
+
 __all__ = [
     "SCHEMA_VERSION",
+    "WORD_TABLES",
+    "attribute_types",
     "batches",
     "embeddings",
     "failures",

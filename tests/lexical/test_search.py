@@ -1,0 +1,186 @@
+"""Search by words over a real catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mmsearch.catalog.catalog import Catalog, Write
+from mmsearch.errors import UsageError
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[Catalog]:
+    catalog = Catalog(tmp_path / "catalog.sqlite3", create=True)
+    yield catalog
+    catalog.close()
+
+
+def row(key: str, text: str | None, **attributes: Any) -> dict[str, Any]:
+    empty = ("origin", "group", "path", "image_digest", "text_digest", "size_bytes", "mtime_ns")
+    return {
+        "id": None,
+        "key": key,
+        "state": "live",
+        "text": text,
+        "attributes": attributes,
+        **dict.fromkeys(empty),
+    }
+
+
+def put(catalog: Catalog, *rows: dict[str, Any]) -> None:
+    catalog.commit(Write(items=list(rows)))
+
+
+def found(catalog: Catalog, text: str, **options: Any) -> list[int]:
+    return [item for item, _ in catalog.lexical_search(text, 10, **options)]
+
+
+def test_item_is_found_by_its_text_its_attributes_and_its_key(catalog: Catalog) -> None:
+    put(
+        catalog,
+        row("sku-77", "red shoe", brand="Acme", tags=["summer"]),
+        row("sku-78", "blue coat"),
+    )
+    for query in ("shoe", "RED", "acme", "summer", "sku-77", "77"):
+        assert found(catalog, query)[0] == 1, query
+    assert found(catalog, "green") == []
+
+
+def test_one_common_word_suffices_and_the_rare_one_counts_most(catalog: Catalog) -> None:
+    put(catalog, *(row(f"a{n}", "plain shoe") for n in range(5)), row("b", "velvet hat"))
+    assert found(catalog, "a shoe of velvet")[0] == 6
+    assert len(found(catalog, "a shoe of velvet")) == 6
+
+
+def test_score_grows_with_similarity_and_ties_go_by_id(catalog: Catalog) -> None:
+    put(catalog, row("a", "x shoe"), row("b", "x red shoe"), row("c", "x shoe"), *rest(20))
+    ranked = catalog.lexical_search("red shoe", 10)
+    assert [item for item, _ in ranked] == [2, 1, 3]
+    assert ranked[0][1] > ranked[1][1] == ranked[2][1] > 0
+
+
+def rest(count: int) -> list[dict[str, Any]]:
+    return [row(f"rest{number}", "something else") for number in range(count)]
+
+
+def test_title_counts_more_than_an_attribute(catalog: Catalog) -> None:
+    put(catalog, row("a", "plain thing", note="velvet"), row("b", "velvet thing", note="plain"))
+    put(catalog, *rest(20))
+    assert found(catalog, "velvet") == [2, 1]
+
+
+def test_every_change_is_followed_at_once(catalog: Catalog) -> None:
+    put(catalog, row("a", "red shoe"), row("b", "blue shoe"))
+    catalog.set_attributes({1: {"brand": "Acme"}})
+    assert found(catalog, "acme") == [1]
+    catalog.set_attributes({1: {"brand": "Other"}})
+    assert found(catalog, "acme") == []
+    catalog.commit(Write(items=[{**row("a", "green hat"), "id": 1}]))
+    assert (found(catalog, "red"), found(catalog, "green")) == ([], [1])
+    catalog.commit(Write(states={"missing": [2]}))
+    assert found(catalog, "blue") == []
+    catalog.commit(Write(states={"live": [2]}))
+    assert found(catalog, "blue") == [2]
+    catalog.commit(Write(states={"removed": [2]}))
+    assert found(catalog, "blue") == []
+
+
+def test_transaction_that_fails_leaves_the_words_as_they_were(catalog: Catalog) -> None:
+    put(catalog, row("a", "red shoe"))
+    with pytest.raises(Exception, match="not JSON compliant"):
+        put(catalog, row("b", "blue shoe", price=float("nan")))
+    assert (found(catalog, "blue"), found(catalog, "red")) == ([], [1])
+
+
+def test_accents_case_and_unspaced_scripts(catalog: Catalog) -> None:
+    put(catalog, row("1", "Café crème"), row("2", "黑色皮靴"), row("3", "Straße"), row("4", "जूते"))
+    put(catalog, row("5", "รองเท้าสีแดง"))
+    for query, item in (
+        ("CAFE CREME", 1),
+        ("皮靴", 2),
+        ("靴", 2),
+        ("皮", 2),
+        ("strasse", 3),
+        ("जूते", 4),
+        ("รองเท้า", 5),
+    ):
+        assert found(catalog, query) == [item], query
+    assert found(catalog, "靴黑") == []
+
+
+def test_last_word_may_be_unfinished(catalog: Catalog) -> None:
+    put(catalog, row("a", "red sneaker"), row("b", "red shoe"), *rest(5))
+    assert found(catalog, "red sne", prefix=True) == [1, 2]
+    assert found(catalog, "sne") == []
+    assert found(catalog, "sne ", prefix=True) == []
+
+
+@pytest.mark.parametrize(
+    ("query", "taken"),
+    [
+        ("adidsa", ("adidas",)),
+        ("sneekars", ("sneakers",)),
+        ("zneakers", ("sneakers",)),
+        ("кросовки", ("кроссовки",)),
+        ("ab1235", ("ab1234",)),
+        ("adidas", ("adidas",)),
+        ("qwertyuiop", ()),
+        ("99998", ()),
+    ],
+)
+def test_misspelt_words_are_taken_for_known_ones(
+    catalog: Catalog, query: str, taken: tuple[str, ...]
+) -> None:
+    put(catalog, row("ab1234", "white sneakers", brand="Adidas"), row("99999", "кроссовки"))
+    (match,) = catalog.explain_words(query)
+    assert match.terms == taken
+    assert match.corrected == (bool(taken) and taken != (query,))
+    assert match.items == len(found(catalog, query)) == bool(taken)
+
+
+def test_allowed_ids_restrict_the_answer(catalog: Catalog) -> None:
+    put(catalog, *(row(f"k{n}", "shoe") for n in range(20)))
+    assert found(catalog, "shoe", allowed=np.array([3, 7, 99])) == [3, 7]
+    assert found(catalog, "shoe", allowed=np.array([], np.int64)) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"', '""', "'", "shoe\"", 'shoe" OR "hat', "NEAR(shoe hat, 1)", "shoe NEAR hat", "shoe*",
+        "text:shoe", "{text names}: shoe", "- names : shoe", "shoe AND NOT hat", "NOT", "AND", "OR",
+        "shoe + hat", "^shoe", "(shoe", ")", "shoe\0", "\0", "*", "%", "shoe; DROP TABLE x", "\\",
+        "words MATCH 'shoe'", "\ud800shoe", "\uffff", "shoe' --", "rank:1", "shoe -hat",
+    ],
+)  # fmt: skip
+def test_no_text_is_syntax(catalog: Catalog, text: str) -> None:
+    put(catalog, row("k1", "shoe"), row("k2", "hat"), *rest(3))
+    meant = {item for item, word in ((1, "shoe"), (2, "hat")) if word in text}
+    for prefix in (False, True):
+        assert set(found(catalog, text, prefix=prefix)) == meant
+
+
+def test_query_of_very_many_words_is_an_error_and_of_many_is_none(catalog: Catalog) -> None:
+    put(catalog, row("1", "w7 shoe"))
+    assert found(catalog, " ".join(f"w{number}" for number in range(200))) == [1]
+    assert found(catalog, "shoe " * 5_000) == [1]
+    with pytest.raises(UsageError, match="1,000 different words"):
+        found(catalog, " ".join(f"w{number}" for number in range(1000)))
+
+
+def test_types_of_attributes_are_known_and_kept(catalog: Catalog) -> None:
+    put(catalog, row("1", "x", price=1, tags=["a"], on=True), row("2", "x", price="free", a=None))
+    catalog.set_attributes({1: {"size": 1.5, "é": {"b": 1}}})
+    assert catalog.attribute_types() == {
+        "price": {"number", "string"},
+        "tags": {"list"},
+        "on": {"boolean"},
+        "a": {"null"},
+        "size": {"number"},
+        "é": {"object"},
+    }
