@@ -158,6 +158,8 @@ def run(shop: Shop, options: argparse.Namespace) -> list[dict[str, Any]]:
             steps=options.steps,
             rate=options.rate,
             keep=options.keep,
+            # mini saw the training pictures, so what `train` holds out of them shows no gain.
+            early_stop=False,
             device=options.device,
             cache=cache,
         )

@@ -174,3 +174,16 @@ def test_drift_is_zero_at_the_start_and_two_at_the_opposite() -> None:
     rows = unit(5, 8)
     assert drift(rows, rows).item() == pytest.approx(0, abs=1e-6)
     assert drift(rows, -rows).item() == pytest.approx(2)
+
+
+@pytest.mark.parametrize(("keep_best", "kept_step"), [(True, 0), (False, 20)])
+def test_a_plan_keeps_the_best_average_or_the_last(keep_best: bool, kept_step: int) -> None:
+    weights = torch.nn.Parameter(torch.zeros(3))
+    outcome = optimise(
+        [Group([weights], 0.1)],
+        lambda _step, _random: ((weights - TARGET) ** 2).sum(),
+        Plan(steps=20, validate_every=5, keep_best=keep_best),
+        validate=lambda: -float(weights.detach().abs().sum()),
+    )
+    assert outcome.best_step == kept_step
+    assert torch.equal(weights.detach(), torch.zeros(3)) == keep_best

@@ -20,9 +20,9 @@ TICKS = 5
 
 
 def draw_curve(history: Sequence[Step], start_score: float | None) -> bytes:
-    """Loss by step (left axis) and held-out recall by step (right axis), as PNG bytes.
+    """Loss by step (left axis) and held-out MRR by step (right axis), as PNG bytes.
 
-    `start_score` is the recall of the base, at step 0. The recall is `Measures.score`.
+    `start_score` is that of the base, at step 0. It is `Measures.score`, a mean MRR.
     """
     from PIL import Image, ImageDraw
 
@@ -37,7 +37,7 @@ def draw_curve(history: Sequence[Step], start_score: float | None) -> bytes:
     _line(draw, _averaged(losses), last, LOSS, left=True)
     _line(draw, scores, last, SCORE, left=False)
     draw.text((LEFT, 10), "loss", fill=LOSS, font_size=14)
-    draw.text((SIZE[0] - RIGHT, 10), "held-out recall", fill=SCORE, font_size=14, anchor="ra")
+    draw.text((SIZE[0] - RIGHT, 10), "held-out MRR", fill=SCORE, font_size=14, anchor="ra")
     content = io.BytesIO()
     image.save(content, "PNG")
     return content.getvalue()

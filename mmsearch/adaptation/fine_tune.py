@@ -59,6 +59,7 @@ class TuneRecipe:
     ema: float = 0.99
     validate_every: int = 50
     patience: int = 6
+    early_stop: bool = True
 
     @classmethod
     def of(cls, tune: str) -> TuneRecipe:
@@ -120,7 +121,8 @@ def fine_tune(
             warmup=recipe.warmup,
             ema=recipe.ema,
             validate_every=recipe.validate_every,
-            patience=recipe.patience,
+            patience=recipe.patience if recipe.early_stop else 0,
+            keep_best=recipe.early_stop,
             checkpoint_every=recipe.validate_every,
         )
         outcome = optimise(

@@ -17,6 +17,7 @@ _ROWS = 1024  # queries ranked at a time
 @dataclass(frozen=True)
 class Measures:
     """hit@k: the share of queries with a right answer among the first k (the "R@k" of CLIP papers).
+    MRR: the mean of 1 / rank of the first right answer.
 
     Texts ask for the held-out pictures, pictures for the held-out texts. Ties count against the
     model: an answer of equal score counts as better than the right one.
@@ -26,18 +27,16 @@ class Measures:
     text_to_image_hit_10: float
     image_to_text_hit_1: float
     image_to_text_hit_10: float
+    text_to_image_mrr: float
+    image_to_text_mrr: float
     texts: int
     pictures: int
 
     @property
     def score(self) -> float:
-        """What early stopping looks at: the mean over both directions and cut-offs."""
-        return (
-            self.text_to_image_hit_1
-            + self.text_to_image_hit_10
-            + self.image_to_text_hit_1
-            + self.image_to_text_hit_10
-        ) / 4
+        """What early stopping looks at: the MRR of both directions, which moves with every rank
+        where hit@k of a few pictures stands still."""
+        return (self.text_to_image_mrr + self.image_to_text_mrr) / 2
 
 
 def measure(side: Side, images: Floats, texts: Floats) -> Measures:
@@ -53,6 +52,8 @@ def measure(side: Side, images: Floats, texts: Floats) -> Measures:
         text_to_image_hit_10=_share(by_text, 10),
         image_to_text_hit_1=_share(by_image, 1),
         image_to_text_hit_10=_share(by_image, 10),
+        text_to_image_mrr=float((1 / by_text).mean()),
+        image_to_text_mrr=float((1 / by_image).mean()),
         texts=len(queries),
         pictures=len(gallery),
     )

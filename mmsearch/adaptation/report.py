@@ -18,8 +18,10 @@ Tune = Literal["adapter", "head", "full"]
 ROWS = (
     ("text to picture, hit@1", "text_to_image_hit_1"),
     ("text to picture, hit@10", "text_to_image_hit_10"),
+    ("text to picture, MRR", "text_to_image_mrr"),
     ("picture to text, hit@1", "image_to_text_hit_1"),
     ("picture to text, hit@10", "image_to_text_hit_10"),
+    ("picture to text, MRR", "image_to_text_mrr"),
 )
 RULES: dict[Rule, str] = {
     "group": "by group: no group and no picture is on both sides",
@@ -33,7 +35,7 @@ class TrainReport:
     """What one run did. Counts are of distinct pairs; `failures` could not be used.
 
     `text_geometry_change`: mean absolute change of the cosine between two texts.
-    `best_step` 0: no step made the held-out recall better, and the model equals its base.
+    `best_step` 0: no step made the held-out MRR better, and the model equals its base.
     """
 
     out: Path
@@ -82,8 +84,8 @@ def model_card(report: TrainReport, version: str) -> str:
         "",
         f"{report.held_out_pairs} pairs ({report.before.pictures} pictures, {report.before.texts} "
         f"texts), cut {RULES[report.rule]}. hit@k is the share of queries with a right answer "
-        "among the first k of the held-out pictures or texts. The step that was kept was chosen on "
-        "these same pairs, so the figures lean a little to the good side.",
+        "among the first k of the held-out pictures or texts, MRR the mean of 1 / rank. "
+        + _chosen(report),
         "",
         "| | before | after |",
         "|---|---|---|",
@@ -92,7 +94,7 @@ def model_card(report: TrainReport, version: str) -> str:
         f"The cosine between two of the texts changed by {report.text_geometry_change:.3f} on "
         "average: the more it did, the less the model is what its base was on everything else.",
         "",
-        "![loss and held-out recall by step](curve.png)",
+        "![loss and held-out MRR by step](curve.png)",
         "",
         "## Training",
         "",
@@ -111,6 +113,15 @@ def model_card(report: TrainReport, version: str) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _chosen(report: TrainReport) -> str:
+    if not report.recipe["early_stop"]:
+        return "The last step was kept, whatever these pairs said."
+    return (
+        "The step that was kept was chosen on these same pairs, so the figures lean a little to "
+        "the good side."
+    )
 
 
 def _method(report: TrainReport) -> str:

@@ -37,8 +37,10 @@ OnStep = Callable[[Step, int], None]  # the step, and how many there are at most
 class TrainOptions:
     """What to train and where. `features` None takes pooled features where the base has them.
 
-    `steps`, `batch`, `rate` and `keep` None take the recipe's. `cache`: where features are kept
-    between runs; None keeps them in `out` until the run is finished.
+    `steps`, `batch`, `rate` and `keep` None take the recipe's. `early_stop` False keeps the last
+    step: for pairs that the base was itself trained on, whose held-out part can show no gain.
+    `cache`: where features are kept between runs; None keeps them in `out` until the run is
+    finished.
     """
 
     base: str
@@ -50,6 +52,7 @@ class TrainOptions:
     batch: int | None = None
     rate: float | None = None
     keep: float | None = None
+    early_stop: bool = True
     seed: int = 0
     device: str | None = None
     cache: Path | None = None
@@ -251,7 +254,8 @@ class _Run:
 
 def _changed(recipe: Any, options: TrainOptions) -> Any:
     """The recipe with the user's settings in place of its own."""
-    given = {name: getattr(options, name) for name in ("steps", "batch", "rate", "keep")}
+    names = ("steps", "batch", "rate", "keep", "early_stop")
+    given = {name: getattr(options, name) for name in names}
     return replace(recipe, **{name: value for name, value in given.items() if value is not None})
 
 

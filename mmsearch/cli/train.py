@@ -71,6 +71,13 @@ def train(
         float | None,
         typer.Option(help="Pull towards the base's vectors: more forgets less and learns less."),
     ] = None,
+    early_stop: Annotated[
+        bool,
+        typer.Option(
+            help="Keep the step that did best on the held-out pairs, or the last one: for pairs "
+            "that the base model was itself trained on."
+        ),
+    ] = True,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda, cuda:1 or mps; the best one there by default.")
@@ -108,6 +115,7 @@ def train(
         batch=batch,
         rate=rate,
         keep=keep,
+        early_stop=early_stop,
         seed=seed,
         device=device,
         cache=cache,

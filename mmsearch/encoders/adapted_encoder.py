@@ -54,6 +54,11 @@ class AdaptedEncoder:
     def batch_size(self, size: int) -> None:
         self.base.batch_size = size
 
+    @property
+    def reuses_images(self) -> bool:
+        """Whether a picture's base vector is enough for `adapt_images`."""
+        return self.adapter.reuses_images
+
     def preprocess(self, image: Image.Image) -> npt.NDArray[np.uint8]:
         """(image_size, image_size, 3) uint8 RGB. Pure Pillow: safe in any thread."""
         return self.base.preprocess(image)

@@ -44,6 +44,7 @@ class Plan:
     ema: decay of the moving average of the weights, which is what is validated and kept; early on
     it is min(ema, (1 + step) / (10 + step)). clip: largest gradient norm. validate_every 0: only
     at the end. patience: validations without a better score before the run stops; 0: never.
+    keep_best: end with the best validated average, not with the last one.
     checkpoint_every: how much work a killed run may lose.
     """
 
@@ -53,6 +54,7 @@ class Plan:
     clip: float = 1.0
     validate_every: int = 0
     patience: int = 0
+    keep_best: bool = True
     checkpoint_every: int = 100
 
 
@@ -110,7 +112,8 @@ def optimise(
     """Minimise `loss` in place; the parameters end as the best moving average.
 
     `validate` scores the averaged weights, larger is better; it is first asked before any step,
-    so that a run that never improves ends where it began. Without it the last average is kept.
+    so that a run that never improves ends where it began, if the plan keeps the best. Without it
+    the last average is kept.
     `project` puts parameters back into their domain after each step. `checkpoint` names a file
     from which a killed run of the same `identity` goes on; it draws the same batches as an
     uninterrupted one. `on_step` also gets the steps that a resumed run made before.
@@ -194,12 +197,12 @@ class _Run:
 
     def finish(self) -> Outcome:
         """Leave the best weights in place."""
-        kept = self.average if self.validate is None else self.best
-        self._put(kept)
+        last = self.validate is None or not self.plan.keep_best
+        self._put(self.average if last else self.best)
         state = self.state
         return Outcome(
             state.step,
-            state.step if self.validate is None else state.best_step,
+            state.step if last else state.best_step,
             state.best_score,
             self.exhausted and state.step < self.plan.steps,
             tuple(state.history),

@@ -44,11 +44,13 @@ def test_a_trained_model_indexes_and_answers(cli: Cli, base: Path, photos: Path)
     assert done.exit_code == 0, done.output
     first, *rest = done.stdout.splitlines()
     assert first.split() == ["held-out", "pairs", "before", "after"]
-    assert [line.rsplit(maxsplit=2)[0] for line in rest[:4]] == [
+    assert [line.rsplit(maxsplit=2)[0] for line in rest[:6]] == [
         "text to picture, hit@1",
         "text to picture, hit@10",
+        "text to picture, MRR",
         "picture to text, hit@1",
         "picture to text, hit@10",
+        "picture to text, MRR",
     ]
     assert done.stderr == ""
     indexed = cli("index", photos, "--model", "./my-model")
