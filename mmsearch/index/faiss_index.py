@@ -47,6 +47,17 @@ class FaissIndex:
         if len(ids) and len(self):
             self._index.remove_ids(faiss.IDSelectorBatch(np.ascontiguousarray(ids, np.int64)))
 
+    @property
+    def ids(self) -> Ids:
+        """(n,) int64 of all items in the index, in no order that means anything."""
+        ids: Ids = faiss.vector_to_array(self._index.id_map)
+        return ids
+
+    def vectors(self, ids: Ids) -> Vectors:
+        """(n, d) float32 rows of `ids`, each of which must be in the index."""
+        rows: Vectors = self._index.reconstruct_batch(np.ascontiguousarray(ids, np.int64))
+        return rows
+
     def search(self, queries: Vectors, k: int, allowed: Ids | None = None) -> tuple[Vectors, Ids]:
         size = len(self)
         parameters = None
