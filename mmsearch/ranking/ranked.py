@@ -1,0 +1,54 @@
+"""A ranking: ids with their scores, best first. Ties go to the smaller id, which is the older item.
+
+Every module of this room follows this one tie rule, so that equal input gives equal answers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mmsearch.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from mmsearch.types import Ids
+
+    Floats = npt.NDArray[np.float64]
+    Rows = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
+class Ranked:
+    """`ids` (n,) int64, each once, and `scores` (n,) float64, best first."""
+
+    ids: Ids
+    scores: Floats
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def head(self, k: int) -> Ranked:
+        """The best `k`."""
+        return Ranked(self.ids[:k], self.scores[:k])
+
+
+def best_first(scores: npt.NDArray[np.floating], ids: Ids) -> Rows:
+    """(n,) rows in the order of descending score, ties by ascending id.
+
+    Raises UsageError for a score that is not a number: it has no place in an order.
+    """
+    if np.isnan(scores).any():
+        item = int(ids[np.isnan(scores)][0])
+        raise UsageError(f"item {item} has no score (NaN), so it cannot be ranked: leave it out")
+    order: Rows = np.lexsort((ids, -scores))
+    return order
+
+
+def ranked(scores: npt.NDArray[np.floating], ids: Ids, k: int | None = None) -> Ranked:
+    """The best `k` (None: all) of `ids` (n,) by `scores` (n,)."""
+    rows = best_first(scores, ids)[:k]
+    return Ranked(np.asarray(ids, np.int64)[rows], np.asarray(scores, np.float64)[rows])
