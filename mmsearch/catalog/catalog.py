@@ -222,7 +222,7 @@ class Catalog:
     def content_changes(self, since: int) -> Iterator[list[Content]]:
         """Chunks, by id, of what items hold that changed after `since`; 0: of all items.
 
-        Removed items come as not live, so that a copy learns of their end.
+        Items that went come as not live, so that a copy learns of it.
         """
         query = sa.select(
             items.c.id,
@@ -230,8 +230,8 @@ class Catalog:
             items.c.group,
             sa.type_coerce(items.c.attributes, sa.Text).label("attributes"),
         ).order_by(items.c.id)
-        if since:
-            query = query.where(items.c.content_seq > since)
+        changed = items.c.content_seq > since if since else items.c.state != "removed"
+        query = query.where(changed)
         with self._database.reading() as connection:
             result = connection.execution_options(yield_per=CHUNK).execute(query)
             for part in result.partitions(CHUNK):

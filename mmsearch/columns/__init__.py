@@ -1,0 +1,1 @@
+"""A copy of what items hold, by columns in memory: filters, facets and sorting in milliseconds."""

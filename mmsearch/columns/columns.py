@@ -1,0 +1,255 @@
+"""The columns of one collection, caught up with its catalog before each use."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import numpy as np
+
+from mmsearch.catalog.catalog import Catalog
+from mmsearch.columns import facets
+from mmsearch.columns.dictionary import ABSENT, Dictionary
+from mmsearch.columns.facets import Facet
+from mmsearch.columns.suggest import Completions, tally
+from mmsearch.columns.truth import TRUE, truths
+from mmsearch.filters.build import Builder
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from mmsearch.catalog.records import Content
+    from mmsearch.columns.dictionary import Codes
+    from mmsearch.filters import Filter, ValueType
+    from mmsearch.filters.nodes import Field
+    from mmsearch.types import Ids
+
+# Values that no item has any more are forgotten by loading everything again, once there are this
+# many values for each row of a column: a shop that changes its prices all day.
+VALUES_PER_ROW = 3
+_SLACK = 1_000
+
+_LAZY: tuple[Literal["key", "text", "path"], ...] = ("key", "text", "path")
+
+
+class _Column:
+    """One field: the code of its value in each row."""
+
+    def __init__(self, rows: int) -> None:
+        self.dictionary = Dictionary()
+        self._codes = np.full(rows, ABSENT, np.int32)
+
+    def codes(self, rows: int) -> Codes:
+        """(rows,) int32; rows that were never set lack the field."""
+        if len(self._codes) < rows:
+            grown = np.full(max(rows, 2 * len(self._codes)), ABSENT, np.int32)
+            grown[: len(self._codes)] = self._codes
+            self._codes = grown
+        return self._codes[:rows]
+
+
+class Columns:
+    """What the live items hold, for filters, facets, sorting, grouping and suggestions.
+
+    One row per item in the order of ids; an item that goes leaves a dead row. `refresh` reads what
+    the catalog has changed since. Key, text and path are only loaded when they are asked for.
+    Several threads may read while one refreshes: each reads rows as they are at that moment.
+    """
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.seq = -1
+        self._catalog = catalog
+        self._lock = threading.RLock()
+        self._clear()
+
+    def _clear(self) -> None:
+        self._row_ids: Ids = np.empty(0, np.int64)
+        self._live: npt.NDArray[np.bool_] = np.empty(0, np.bool_)
+        self._attributes: dict[str, _Column] = {}
+        self._group = _Column(0)
+        self._lazy: dict[str, _Column] = {}
+        self._completions: Completions | None = None
+        self._counts: tuple[int, npt.NDArray[np.int64]] | None = None
+
+    def __len__(self) -> int:
+        return int(np.count_nonzero(self._live))
+
+    @property
+    def ids(self) -> Ids:
+        """(n,) int64 ascending ids of the live items."""
+        return self._row_ids[self._live]
+
+    def refresh(self) -> None:
+        """Catch up with the catalog. Raises StorageError, CorruptionError."""
+        with self._lock:
+            newest = self._catalog.seq()
+            if newest == self.seq:
+                return
+            if self._is_worn():
+                self._clear()
+                self.seq = -1
+            since = max(self.seq, 0)
+            for chunk in self._catalog.content_changes(since):
+                self._take(chunk)
+            for name in self._lazy:
+                self._load_lazy(name, since)
+            self.seq = newest
+
+    # ---- choosing
+
+    def schema(self) -> dict[str, set[ValueType]]:
+        """Each attribute's types, for filters.parse; none is forgotten when its last item goes."""
+        return {name: column.dictionary.types() for name, column in self._attributes.items()}
+
+    def candidates(self, filter: Filter) -> Ids:
+        """(n,) int64 ascending ids of the live items for which `filter` is true."""
+        return self._row_ids[self._mask(filter)]
+
+    def count(self, filter: Filter) -> int:
+        """How many live items the filter is true for."""
+        return int(np.count_nonzero(self._mask(filter)))
+
+    # ---- reading
+
+    def facet(self, name: str, ids: Ids | None = None, k: int = 20) -> Facet:
+        """The values of an attribute among these items, or all. Raises FilterError for its name."""
+        codes, dictionary = self._named(name)
+        chosen = codes[self._live] if ids is None else codes[self._rows(ids)]
+        return facets.count(name, chosen, dictionary, k)
+
+    def values(self, name: str, ids: Ids) -> list[Any]:
+        """The value of each item, None where it has none. Raises FilterError for the name."""
+        codes, dictionary = self._named(name)
+        return [dictionary.values[code] for code in codes[self._rows(ids)].tolist()]
+
+    def numbers(self, name: str, ids: Ids) -> npt.NDArray[np.float64]:
+        """(n,) float64, NaN where the value is no number. Raises FilterError for the name."""
+        codes, dictionary = self._named(name)
+        return dictionary.numbers[codes[self._rows(ids)]]
+
+    def order(self, name: str, ids: Ids) -> npt.NDArray[np.int64]:
+        """(n,) int64 to sort items by: larger for a larger value, equal for equal ones.
+
+        Truths come before numbers, those before strings, which are ordered by code point; -1 where
+        there is no value or a list. Raises FilterError for the name.
+        """
+        codes, dictionary = self._named(name)
+        chosen = codes[self._rows(ids)]
+        kinds = {"boolean", "number", "string"}
+        scalar = np.any([dictionary.is_kind(cast("ValueType", kind)) for kind in kinds], axis=0)
+        places = [code for code in np.unique(chosen).tolist() if scalar[code]]
+        keys = {code: facets.sort_key(dictionary.values[code]) for code in places}
+        ranks = np.full(len(dictionary), -1, np.int64)
+        rank, last = -1, None
+        for code in sorted(places, key=lambda code: keys[code]):
+            rank += last is None or keys[code] != keys[last]
+            ranks[code], last = rank, code
+        return ranks[chosen]
+
+    def groups(self, ids: Ids) -> npt.NDArray[np.int64]:
+        """(n,) int64, equal for items of one group; an item without one has a negative number."""
+        codes = self._group.codes(len(self._row_ids))[self._rows(ids)].astype(np.int64)
+        return np.where(codes == ABSENT, -1 - ids, codes)
+
+    def suggest(self, prefix: str, k: int = 10) -> list[tuple[str, int]]:
+        """Titles, tags and other strings that start with `prefix`, and how many items have each.
+
+        The most frequent first; accents and case do not matter. Nothing for an empty prefix.
+        """
+        if not prefix.strip():
+            return []
+        with self._lock:
+            columns = [self._column("text"), *self._attributes.values()]
+            dictionaries = [column.dictionary for column in columns]
+            if self._completions is None or not self._completions.is_current(dictionaries):
+                self._completions = Completions(dictionaries)
+                self._counts = None
+            if self._counts is None or self._counts[0] != self.seq:
+                rows = len(self._row_ids)
+                live = [(column.codes(rows)[self._live], column.dictionary) for column in columns]
+                self._counts = self.seq, tally(live)
+            return self._completions.starting_with(prefix, self._counts[1], k)
+
+    # ---- inside
+
+    def _mask(self, filter: Filter) -> npt.NDArray[np.bool_]:
+        return (truths(filter, self._field) == TRUE) & self._live
+
+    def _named(self, name: str) -> tuple[Codes, Dictionary]:
+        return self._field(Builder(self.schema()).field(name))
+
+    def _field(self, field: Field) -> tuple[Codes, Dictionary]:
+        column = (
+            self._attributes.get(field.name) if field.column is None else self._column(field.column)
+        ) or _Column(0)
+        return column.codes(len(self._row_ids)), column.dictionary
+
+    def _column(self, name: Literal["key", "text", "path", "group"]) -> _Column:
+        if name == "group":
+            return self._group
+        with self._lock:
+            if name not in self._lazy:
+                self._lazy[name] = _Column(len(self._row_ids))
+                self._load_lazy(name, 0)
+            return self._lazy[name]
+
+    def _load_lazy(self, name: str, since: int) -> None:
+        column = self._lazy[name]
+        of = column.dictionary.code
+        lazy = cast("Literal['key', 'text', 'path']", name)
+        pairs = [
+            (item, ABSENT if value is None else of(value))
+            for item, value in self._catalog.field(lazy, since)
+        ]
+        if pairs:
+            ids, codes = np.array(pairs, np.int64).T
+            # An item may have come since the rows were read.
+            known = np.isin(ids, self._row_ids, assume_unique=True)
+            column.codes(len(self._row_ids))[self._rows(ids[known])] = codes[known]
+
+    def _rows(self, ids: Ids) -> npt.NDArray[np.intp]:
+        """(n,) the rows of known ids."""
+        return np.searchsorted(self._row_ids, ids)
+
+    def _take(self, chunk: Iterable[Content]) -> None:
+        """Put changed items, in the order of ids, into their rows; new ones come after all."""
+        items = list(chunk)
+        ids = np.array([item.id for item in items], np.int64)
+        last = self._row_ids[-1] if len(self._row_ids) else -1
+        # Unknown among the old: removed for good while the rows were read the first time.
+        wanted = (ids > last) | np.isin(ids, self._row_ids, assume_unique=True)
+        items = [item for item, is_wanted in zip(items, wanted.tolist(), strict=True) if is_wanted]
+        ids = ids[wanted]
+        new = ids[ids > last]
+        size = len(self._row_ids) + len(new)
+        # Grown aside and put in place at once, rows last: who reads meanwhile sees whole rows.
+        live = np.zeros(size, np.bool_)
+        live[: len(self._live)] = self._live
+        row_ids = np.concatenate([self._row_ids, new])
+        rows = np.searchsorted(row_ids, ids)
+        live[rows] = [item.live for item in items]
+        codes: dict[str, tuple[list[int], list[int]]] = {}
+        groups = []
+        for row, item in zip(rows.tolist(), items, strict=True):
+            groups.append(ABSENT if item.group is None else self._group.dictionary.code(item.group))
+            for name, value in json.loads(item.attributes).items():
+                column = self._attributes.get(name)
+                if column is None:
+                    column = self._attributes[name] = _Column(size)
+                at, of = codes.setdefault(name, ([], []))
+                at.append(row)
+                of.append(column.dictionary.code(value))
+        for name, column in self._attributes.items():
+            column.codes(size)[rows] = ABSENT
+            if name in codes:
+                at, of = codes[name]
+                column.codes(size)[at] = of
+        self._group.codes(size)[rows] = groups
+        self._row_ids, self._live = row_ids, live
+
+    def _is_worn(self) -> bool:
+        columns = [*self._attributes.values(), *self._lazy.values()]
+        limit = VALUES_PER_ROW * len(self._row_ids) + _SLACK
+        return any(len(column.dictionary) > limit for column in columns)

@@ -1,0 +1,93 @@
+"""How often each value of an attribute occurs among some items."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mmsearch.columns.dictionary import ABSENT, Dictionary
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from mmsearch.columns.dictionary import Codes
+
+
+@dataclass(frozen=True)
+class NumberRange:
+    """The least and the largest of an attribute's numbers, and how many items have one."""
+
+    min: float
+    max: float
+    count: int
+
+
+@dataclass(frozen=True)
+class Facet:
+    """The values of an attribute and how many items have each, the most frequent first.
+
+    An item with a list counts once for each different element. `distinct` counts all values, also
+    those that are not listed; `missing` the items without one, null included.
+    """
+
+    name: str
+    values: tuple[tuple[Any, int], ...]
+    distinct: int
+    missing: int
+    numbers: NumberRange | None
+
+
+def count(name: str, codes: Codes, dictionary: Dictionary, k: int) -> Facet:
+    """The facet of the items whose values have these codes (n,); the k most frequent values.
+
+    Ties go by value: truths, numbers, then strings. Objects and lists in lists are not counted.
+    """
+    counts = np.bincount(codes, minlength=len(dictionary))
+    null = dictionary.is_kind("null")
+    missing = int(counts[ABSENT] + counts[null].sum())
+    tallies = _scalars(dictionary, counts)
+    if len(dictionary.list_codes):
+        weights = counts[dictionary.list_codes]
+        inside = np.bincount(
+            dictionary.element_codes, weights=weights, minlength=len(dictionary.elements)
+        ).astype(np.int64)
+        tallies = _merged(tallies + _scalars(dictionary.elements, inside))
+    tallies.sort(key=lambda tally: (-tally[1], sort_key(tally[0])))
+    return Facet(name, tuple(tallies[:k]), len(tallies), missing, _range(dictionary, counts))
+
+
+def sort_key(value: Any) -> tuple[int, Any]:
+    """An order for scalars of all types: truths, numbers by value, strings by code point."""
+    if isinstance(value, bool):
+        return 0, value
+    return (2, value) if isinstance(value, str) else (1, value)
+
+
+def _scalars(dictionary: Dictionary, counts: npt.NDArray[np.int64]) -> list[tuple[Any, int]]:
+    scalar = (
+        dictionary.is_kind("string") | dictionary.is_kind("number") | dictionary.is_kind("boolean")
+    )
+    chosen = np.flatnonzero(scalar & (counts > 0))
+    found = counts[chosen].tolist()
+    return [
+        (dictionary.values[code], number)
+        for code, number in zip(chosen.tolist(), found, strict=True)
+    ]
+
+
+def _merged(tallies: list[tuple[Any, int]]) -> list[tuple[Any, int]]:
+    """One tally a value, where some items have it alone and others in a list."""
+    sums: dict[tuple[type, Any], int] = {}
+    for value, number in tallies:
+        sums[type(value), value] = sums.get((type(value), value), 0) + number
+    return [(value, number) for (_, value), number in sums.items()]
+
+
+def _range(dictionary: Dictionary, counts: npt.NDArray[np.int64]) -> NumberRange | None:
+    chosen = dictionary.is_kind("number") & (counts > 0)
+    if not chosen.any():
+        return None
+    numbers = dictionary.numbers[chosen]
+    return NumberRange(float(numbers.min()), float(numbers.max()), int(counts[chosen].sum()))

@@ -1,0 +1,87 @@
+"""Completions of a beginning, from titles, tags and other words that items have."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mmsearch.columns.dictionary import Dictionary
+from mmsearch.lexical.words import fold
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from mmsearch.columns.dictionary import Codes
+
+# Longer strings are descriptions: nobody completes them.
+MAX_LENGTH = 80
+# Completions of one letter may be half of all titles; so many of the most frequent are compared.
+_SHORTLIST = 10
+
+
+class Completions:
+    """The strings of some dictionaries in alphabetical order, accents and case folded.
+
+    `size` is the number of values that it was made of: more values need a new one.
+    """
+
+    def __init__(self, dictionaries: Sequence[Dictionary]) -> None:
+        self.size = _size(dictionaries)
+        entries: list[tuple[str, int]] = []
+        start = 0
+        self._shown: list[str] = []
+        for one in (d for pair in dictionaries for d in (pair, pair.elements)):
+            for code in np.flatnonzero(one.is_kind("string")).tolist():
+                value = one.values[code]
+                if len(value) <= MAX_LENGTH and "://" not in value:
+                    entries.append((fold(value), start + code))
+            self._shown += one.values
+            start += len(one)
+        entries.sort()
+        self._folded = [folded for folded, _ in entries]
+        self._places = np.array([place for _, place in entries], np.int64)
+
+    def starting_with(
+        self, prefix: str, counts: npt.NDArray[np.int64], k: int
+    ) -> list[tuple[str, int]]:
+        """The k most frequent strings that start so, ties in alphabetical order.
+
+        `counts` (as `tally` gives them) are items per value. Spellings that only differ in accents
+        or case are one, shown as the most frequent of them.
+        """
+        wanted = fold(prefix).lstrip()
+        first = bisect_left(self._folded, wanted)
+        last = bisect_left(self._folded, wanted + "\U0010ffff", first)
+        frequent = counts[self._places[first:last]]
+        order = np.argsort(-frequent, kind="stable")[: k * _SHORTLIST]
+        found: dict[str, tuple[str, int]] = {}
+        for number in order[frequent[order] > 0].tolist():
+            folded, count = self._folded[first + number], int(frequent[number])
+            shown, before = found.get(folded, (self._shown[self._places[first + number]], 0))
+            found[folded] = shown, before + count
+        ranked = sorted(found.items(), key=lambda one: (-one[1][1], one[0]))
+        return [suggestion for _, suggestion in ranked[:k]]
+
+    def is_current(self, dictionaries: Sequence[Dictionary]) -> bool:
+        return self.size == _size(dictionaries)
+
+
+def tally(columns: Sequence[tuple[Codes, Dictionary]]) -> npt.NDArray[np.int64]:
+    """How many items have each value of each dictionary, and each element of its lists."""
+    counts = []
+    for codes, dictionary in columns:
+        whole = np.bincount(codes, minlength=len(dictionary))
+        inside = np.bincount(
+            dictionary.element_codes,
+            weights=whole[dictionary.list_codes],
+            minlength=len(dictionary.elements),
+        )
+        counts += [whole, inside.astype(np.int64)]
+    return np.concatenate(counts) if counts else np.zeros(0, np.int64)
+
+
+def _size(dictionaries: Sequence[Dictionary]) -> int:
+    return sum(len(one) + len(one.elements) for one in dictionaries)
