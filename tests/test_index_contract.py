@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mmsearch.index import faiss_index
 from mmsearch.index.brute import BruteForceIndex
-from mmsearch.index.faiss_index import FaissIndex, Snapshots
+from mmsearch.index.faiss_index import FaissIndex, Plan, Snapshots
 from mmsearch.types import VectorIndex
 
 DIM = 8
@@ -75,8 +76,21 @@ def test_removing_an_unknown_id_is_no_error(new: Callable[[], VectorIndex]) -> N
     allowed=st.none() | st.lists(st.integers(0, 40), unique=True),
     k=st.integers(1, 40),
     seed=st.integers(0, 1000),
+    max_copied=st.sampled_from([0, 5, faiss_index.MAX_COPIED]),
 )
 def test_faiss_equals_brute_force_after_any_history(
+    changes: list[tuple[bool, list[int]]],
+    allowed: list[int] | None,
+    k: int,
+    seed: int,
+    max_copied: int,
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:  # each way to honour candidates has its turn
+        patch.setattr(faiss_index, "MAX_COPIED", max_copied)
+        compare_with_brute_force(changes, allowed, k, seed)
+
+
+def compare_with_brute_force(
     changes: list[tuple[bool, list[int]]], allowed: list[int] | None, k: int, seed: int
 ) -> None:
     brute, index = BruteForceIndex(DIM), FaissIndex(DIM)
@@ -92,6 +106,9 @@ def test_faiss_equals_brute_force_after_any_history(
     expected, _ = brute.search(queries, k, only)
     scores, ids = index.search(queries, k, only)
     np.testing.assert_allclose(scores, expected, atol=2e-3)
+    there = set(brute._rows) if allowed is None else set(brute._rows) & set(allowed)
+    assert index.plan(only).candidates == len(there)
+    assert scores.shape[1] == min(k, len(there))
     every, every_id = brute.search(queries, len(brute) or 1)
     for query in range(len(queries)):
         truth = dict(zip(every_id[query].tolist(), every[query].tolist(), strict=True))
@@ -99,6 +116,23 @@ def test_faiss_equals_brute_force_after_any_history(
         for item, score in zip(ids[query].tolist(), scores[query].tolist(), strict=True):
             assert truth[item] == pytest.approx(score, abs=2e-3)
             assert only is None or item in only
+
+
+def test_all_ways_to_honour_candidates_give_the_same_scores(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    index = FaissIndex(DIM)
+    index.add(np.arange(10, 70), unit(60, 1))
+    few, queries = np.array([12, 69, 40, 12, 5, 10**9, -1]), unit(3, 2)
+    assert index.plan(few) == Plan("copied", 3, 60)
+    assert index.plan(np.arange(1000)) == index.plan(None) == Plan("all", 60, 60)
+    assert index.plan(np.array([], np.int64)) == Plan("copied", 0, 60)
+    copied = index.search(queries, 10, few)
+    monkeypatch.setattr(faiss_index, "MAX_COPIED", 0)
+    assert index.plan(few) == Plan("bitmap", 3, 60)
+    picked = index.search(queries, 10, few)
+    np.testing.assert_array_equal(copied[0], picked[0])
+    np.testing.assert_array_equal(copied[1], picked[1])
 
 
 def test_snapshot_returns_the_index_it_was_taken_of(tmp_path: Path) -> None:
