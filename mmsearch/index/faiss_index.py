@@ -73,6 +73,17 @@ class FaissIndex:
             self._row_of = None
             self._index.remove_ids(faiss.IDSelectorBatch(np.ascontiguousarray(ids, np.int64)))
 
+    @property
+    def ids(self) -> Ids:
+        """(n,) int64 of all items in the index, in no order that means anything."""
+        ids: Ids = faiss.vector_to_array(self._index.id_map)
+        return ids
+
+    def vectors(self, ids: Ids) -> Vectors:
+        """(n, d) float32 rows of `ids`, each of which must be in the index."""
+        rows: Vectors = self._index.reconstruct_batch(np.ascontiguousarray(ids, np.int64))
+        return rows
+
     def plan(self, allowed: Ids | None) -> Plan:
         """What `search` does with these candidates."""
         rows = None if allowed is None else self._rows(allowed)
