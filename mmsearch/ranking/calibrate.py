@@ -52,6 +52,7 @@ LEFT_OUT = 0.05  # of the collection: what a query could be about
 REFUSED = 0.05  # share of answerable queries that may be refused by the default threshold
 FEWEST = 40  # queries and items below which medians and deviations say nothing
 _BLOCK = 256  # queries at once: 256 x 100,000 float32 scores are 100 MB
+_SAMPLE = 2000  # queries and items from which the spread is taken: 16 MB of scores
 _MAD_TO_DEVIATION = 1.4826  # of a normal distribution
 
 
@@ -136,21 +137,29 @@ def fit(bank: Vectors, corpus: Vectors, own: npt.NDArray[np.integer] | None = No
             f"worth: it takes {FEWEST} of each"
         )
     typical = bank.mean(axis=0, dtype=np.float64).astype(np.float32)
-    spread = float(np.concatenate([part.ravel() for part in _sampled(bank, corpus, typical)]).std())
+    with_typical = corpus @ typical  # (n,)
+    rows = np.linspace(0, len(corpus) - 1, min(len(corpus), _SAMPLE)).astype(np.intp)
+    spread = float((bank[:_SAMPLE] @ corpus[rows].T - with_typical[rows]).std())
     if not spread > 1e-6:
         raise UsageError("all items score the same with all queries: nothing can be told apart")
     answerable, absent = [], []
     removed = max(1, round(LEFT_OUT * len(corpus)))
-    for centred in _centred(bank, corpus, typical, own):
-        best = -np.partition(-centred, removed + DEPTH, axis=1)[:, : removed + DEPTH]
-        best = -np.sort(-best, axis=1) / spread  # (block, removed + DEPTH) best first
-        answerable.append(_pool(best[:, :DEPTH]))
-        absent.append(_pool(best[:, removed:]))
+    for scores in _scores(bank, corpus, own):
+        # The candidates are the best by cosine, as those of a search are.
+        top = np.argpartition(-scores, removed + DEPTH, axis=1)[:, : removed + DEPTH]
+        best = np.take_along_axis(scores, top, axis=1)
+        order = np.argsort(-best, axis=1, kind="stable")
+        centred = np.take_along_axis(best - with_typical[top], order, axis=1) / spread
+        answerable.append(_pool(centred[:, :DEPTH]))  # centred: (block, removed + DEPTH)
+        absent.append(_pool(centred[:, removed:]))
     with_it, without = np.concatenate(answerable), np.concatenate(absent)
     mean1, mean0 = float(np.median(with_it)), float(np.median(without))
     variance = (_deviation(with_it) ** 2 + _deviation(without) ** 2) / 2
     if not (variance > 1e-12 and mean1 > mean0):
-        raise UsageError("the bank's queries are all alike: give different ones")
+        raise UsageError(
+            "the best items of the bank's queries are no more like them than the next ones: "
+            "give queries that this collection has answers to, or use another model"
+        )
     background = Background(
         typical,
         spread,
@@ -175,23 +184,16 @@ def _pool(standard: npt.NDArray[np.floating]) -> Floats:
     return pooled
 
 
-def _centred(
-    bank: Vectors, corpus: Vectors, typical: Vectors, own: npt.NDArray[np.integer] | None
+def _scores(
+    bank: Vectors, corpus: Vectors, own: npt.NDArray[np.integer] | None
 ) -> Iterator[Vectors]:
-    """Blocks (b, n) of c(q, x); -inf where x is the query itself."""
+    """Blocks (b, n) of cosines; -inf where x is the query itself."""
     for start in range(0, len(bank), _BLOCK):
-        asked = bank[start : start + _BLOCK] - typical
-        block = np.asarray(asked @ corpus.T, np.float32)
+        block = np.asarray(bank[start : start + _BLOCK] @ corpus.T, np.float32)
         if own is not None:
             mine = own[start : start + _BLOCK]
             block[np.nonzero(mine >= 0)[0], mine[mine >= 0]] = -np.inf
         yield block
-
-
-def _sampled(bank: Vectors, corpus: Vectors, typical: Vectors) -> Iterator[Vectors]:
-    """c of all bank queries with up to 2,000 items, evenly spaced: enough for a deviation."""
-    rows = np.linspace(0, len(corpus) - 1, min(len(corpus), 2000)).astype(np.intp)
-    return _centred(bank, corpus[rows], typical, None)
 
 
 def _deviation(values: Floats) -> float:

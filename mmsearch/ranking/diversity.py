@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmsearch.errors import UsageError
-from mmsearch.ranking.ranked import Rows
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from mmsearch.ranking.ranked import Rows
     from mmsearch.types import Ids, Vectors
 
 

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmsearch.errors import UsageError
-from mmsearch.ranking.ranked import Floats, Ranked, best_first
+from mmsearch.ranking.ranked import Ranked, best_first
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from mmsearch.ranking.ranked import Floats
     from mmsearch.types import Ids
 
 # Cormack, Clarke and Büttcher, "Reciprocal Rank Fusion outperforms Condorcet and individual Rank
