@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from mmsearch.catalog.catalog import Catalog
 from mmsearch.catalog.records import EncoderInfo
@@ -10,10 +11,14 @@ from mmsearch.errors import CorruptionError
 from mmsearch.layout import Layout
 from mmsearch.loading import Encoders
 from mmsearch.search import Searcher
-from mmsearch.types import MODALITIES, Hit, OnProgress, Progress, Query
+from mmsearch.search.concepts import Concepts
+from mmsearch.search.defaults import Defaults
+from mmsearch.types import MODALITIES, Answer, Hit, OnProgress, Progress, Query
 
 # Replaying this many changes costs a reader about 50 ms; a snapshot rewrites the whole index.
 CHANGES_PER_SNAPSHOT = 10_000
+
+_T = TypeVar("_T")
 
 
 class Answers:
@@ -23,24 +28,38 @@ class Answers:
         self._catalog = catalog
         self._layout = layout
         self._encoders = encoders
+        self.concepts = Concepts(layout.root / "concepts.json")
         self._searcher: tuple[EncoderInfo, Searcher] | None = None
 
     def search(self, queries: Sequence[Query]) -> list[list[Hit]]:
         """See Searcher.search; nothing is found where nothing was ever indexed."""
+        nothing: list[list[Hit]] = [[] for _ in queries]
+        return self._ask(lambda searcher: searcher.search(queries), nothing)
+
+    def answer(self, query: Query) -> Answer:
+        """See Searcher.answer; nothing is found where nothing was ever indexed."""
+        return self._ask(lambda searcher: searcher.answer(query), Answer(()))
+
+    def defaults(self) -> Defaults | None:
+        """What queries are answered with where they leave it open; None before the first index."""
+        info = self._catalog.encoder()
+        return None if info is None else self._of(info).defaults()
+
+    def _ask(self, ask: Callable[[Searcher], _T], nothing: _T) -> _T:
         info = self._catalog.encoder()
         while info is not None:
             try:
-                answers = self._of(info).search(queries)
+                answer = ask(self._of(info))
             except CorruptionError:
                 if self._catalog.encoder() == info:
                     raise
-                answers = []
+                answer = nothing
             # The collection may have moved to another encoder while the query was under way.
             now = self._catalog.encoder()
             if now == info:
-                return answers
+                return answer
             info = now
-        return [[] for _ in queries]
+        return nothing
 
     def save_snapshots(
         self, on_progress: OnProgress | None = None, info: EncoderInfo | None = None
@@ -80,6 +99,11 @@ class Answers:
                 lambda modality: self._layout.snapshots(info, modality),
                 lambda: self._encoders.text_tower_of(info),
                 lambda: self._encoders.of(info),
+                self.concepts,
+                # Beside the index, and named so that they go when the encoder's vectors go.
+                lambda of, to: (
+                    self._layout.root / "index" / f"{info.fingerprint}-{of}-{to}.relevance.json"
+                ),
             )
             self._searcher = info, searcher
         return self._searcher[1]

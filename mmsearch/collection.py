@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -26,8 +26,10 @@ from mmsearch.errors import (
 from mmsearch.layout import CATALOG, DIRECTORY, Layout, find_collection
 from mmsearch.loading import Encoders, require_same
 from mmsearch.search import validate
+from mmsearch.search.defaults import Defaults
 from mmsearch.status import Status
 from mmsearch.types import (
+    Answer,
     Encoder,
     Hit,
     IndexReport,
@@ -36,6 +38,7 @@ from mmsearch.types import (
     Progress,
     Query,
     ReindexReport,
+    Target,
     Term,
     UpdateReport,
 )
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from mmsearch.ingest.run import Ingest
+    from mmsearch.ranking.rocchio import Concept
     from mmsearch.types import Vectors
 
 DEFAULT_MODEL = "mini"
@@ -317,29 +321,84 @@ class Collection:
         self,
         query: str | Path | Image.Image | Query,
         *,
-        to: Modality | None = None,
+        to: Target | None = None,
         k: int | None = None,
+        **options: Any,
     ) -> list[Hit]:
         """The best items for one query, best first.
 
-        A string is always text; a Path or a Pillow image is a picture. `to` None answers with
-        images, or with texts where the collection holds no image. `k` defaults to 10.
-        Raises UsageError, ImageError, ItemNotFoundError, ModelError.
+        A string is always text; a Path or a Pillow image is a picture. `to` None leaves it to the
+        collection: pictures for a folder of photos, both of each item and its words for a shop.
+        `k` defaults to 10. `options` are other fields of Query, as in `answer`.
+        Raises UsageError, FilterError, ImageError, ItemNotFoundError, ModelError.
         """
-        return self.search_many([query], to=to, k=k)[0]
+        return self._answers.search([_as_query(query, to, k, options)])[0]
+
+    def answer(
+        self,
+        query: str | Path | Image.Image | Query,
+        *,
+        to: Target | None = None,
+        k: int | None = None,
+        **options: Any,
+    ) -> Answer:
+        """`search` with all that belongs to an answer: relevance, facets, a cursor, explanations.
+
+        `options` are fields of Query: `answer("red shoes", where="price < 50", group=True)`.
+        Raises as `search` does.
+        """
+        return self._answers.answer(_as_query(query, to, k, options))
+
+    def more_like(self, key: str, *, k: int | None = None, **options: Any) -> Answer:
+        """What is like a stored item, without the item itself. Raises as `search` does."""
+        options["exclude"] = (key, *options.get("exclude", ()))
+        return self.answer(Query((Term(item=key),)), k=k, **options)
 
     def search_many(
         self,
         queries: Sequence[str | Path | Image.Image | Query],
         *,
-        to: Modality | None = None,
+        to: Target | None = None,
         k: int | None = None,
     ) -> list[list[Hit]]:
-        """`search` for many queries at once: one batch through the encoder and the index."""
-        wanted = [_as_query(query, to, k) for query in queries]
-        for query in wanted:
-            validate(query)
-        return self._answers.search(wanted)
+        """`search` for many queries at once.
+
+        Those that only ask for the nearest vectors go through encoder and index in one batch.
+        """
+        return self._answers.search([_as_query(query, to, k, {}) for query in queries])
+
+    def defaults(self) -> Defaults | None:
+        """What queries are answered with where they leave it open; None before the first index."""
+        return self._answers.defaults()
+
+    # ---- concepts
+
+    def save_concept(self, name: str, query: str | Query) -> None:
+        """Keep what a query looks for under a name, for terms and conditions of other queries.
+
+        Its items must be there. Replaces a concept of that name. Raises UsageError,
+        ItemNotFoundError, LockedError, StorageError.
+        """
+        from mmsearch.search.concepts import concept_of
+
+        concept = concept_of(name, _as_query(query, None, None, {}))
+        keys = [term.item for term in concept.terms if term.item is not None]
+        keys += [*concept.liked, *concept.disliked]
+        known = self._catalog.by_key(keys)
+        for key in keys:
+            if key not in known:
+                raise ItemNotFoundError(f"no item has the key {key!r}: {name!r} was not saved")
+        with self._layout.writing():
+            self._answers.concepts.save(concept)
+
+    def concepts(self) -> dict[str, Concept]:
+        """The saved concepts by name."""
+        return self._answers.concepts.all()
+
+    def remove_concept(self, name: str) -> None:
+        """Raises ItemNotFoundError, LockedError, StorageError."""
+        with self._layout.writing():
+            self._answers.concepts.remove(name)
 
     def image_file(self, key: str) -> Path:
         """Where the picture of an item lies on disk. Raises ItemNotFoundError."""
@@ -425,11 +484,23 @@ class Collection:
         return info
 
 
-def _as_query(query: str | Path | Image.Image | Query, to: Modality | None, k: int | None) -> Query:
+def _as_query(
+    query: str | Path | Image.Image | Query,
+    to: Target | None,
+    k: int | None,
+    options: Mapping[str, Any],
+) -> Query:
+    """Raises UsageError for what no query has, or for a query that can have no answer."""
     if not isinstance(query, Query):
         term = Term(text=query) if isinstance(query, str) else Term(image=query)
         query = Query((term,))
-    return replace(query, to=to or query.to, k=query.k if k is None else k)
+    known = {field.name for field in fields(Query)}
+    unknown = next((name for name in options if name not in known), None)
+    if unknown is not None:
+        raise UsageError(f"a query has no {unknown!r}: it has {', '.join(sorted(known))}")
+    whole = replace(query, to=to or query.to, k=query.k if k is None else k, **options)
+    validate(whole)
+    return whole
 
 
 def _notes(on_progress: OnProgress | None) -> tuple[list[str], Callable[[str], None]]:

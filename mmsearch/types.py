@@ -22,6 +22,7 @@ MODALITIES: tuple[Modality, Modality] = ("image", "text")
 Target = Literal["image", "text", "both"]
 Mode = Literal["vector", "lexical", "hybrid"]
 Ranking = Literal["image", "text", "lexical"]
+Fusion = Literal["rank", "relevance"]
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ class Query:
     # How relevance is judged.
     mode: Mode | None = None
     weights: Mapping[Ranking, float] | None = None  # of the rankings that are fused
+    fusion: Fusion | None = None  # of words with vectors: reciprocal ranks, or mean relevance
     templates: tuple[str, ...] | None = None  # "a photo of {}": a text is encoded in each
     liked: tuple[str, ...] = ()  # keys of items that move the query towards them,
     disliked: tuple[str, ...] = ()  # and away from them
@@ -114,7 +116,8 @@ class Query:
     where: str | Mapping[str, Any] | None = None  # docs/filters.md: a text, or JSON
     within: tuple[Membership, ...] = ()
     exclude: tuple[str, ...] = ()  # keys
-    min_relevance: float | None = None  # in [0, 1]
+    # In [0, 1]; auto: what 95 of 100 queries with an answer reach.
+    min_relevance: float | Literal["auto"] | None = None
 
     # In which order and form.
     sort: tuple[Sort, ...] = ()
@@ -154,20 +157,23 @@ class Hit:
     attributes: Mapping[str, Any]
     relevance: float | None = None
     variants: int | None = None
-    parts: Mapping[str, Part] | None = None
+    parts: Mapping[Ranking, Part] | None = None
 
 
 @dataclass(frozen=True)
 class Facet:
     """How often an attribute has which value, most frequent first.
 
-    `others` counts items with values that are not listed, `missing` those without any.
+    `distinct` is how many values there are, listed or not; `missing` counts items without any.
+    `low` and `high` are the ends of its numbers, None without numbers.
     """
 
     attribute: str
     counts: tuple[tuple[Any, int], ...]
-    others: int = 0
+    distinct: int = 0
     missing: int = 0
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -175,8 +181,9 @@ class Answer:
     """The hits of one page, and what else was asked for.
 
     `total` counts the items that may be found, by the filter and the least relevance. `cursor`
-    asks for the next page; None after the last. `no_match` says why nothing is relevant enough.
-    `explain` are lines for people, in the order of what was done.
+    asks for the next page; None after the last. `no_match` says that nothing is relevant: the hits,
+    if any, are only the nearest there are. `explain` are lines for people, in the order of what
+    was done.
     """
 
     hits: tuple[Hit, ...]

@@ -36,9 +36,11 @@ ARROWS = {
     "status": GROUND | {"catalog", "index", "layout"},
     "answers": GROUND | {"catalog", "layout", "loading", "search"},
     "ingest": GROUND | {"scan", "images", "tables", "catalog", "layout", "durable"},
-    "search": GROUND | {"images", "encoders", "catalog", "index", "models"},
+    "search": GROUND
+    | {"images", "encoders", "catalog", "index", "models", "filters", "columns", "ranking", "durable"},
     "collection": GROUND
-    | {"ingest", "search", "scan", "catalog", "layout", "loading", "check", "status", "answers"},
+    | {"ingest", "search", "scan", "catalog", "layout", "loading", "check", "status", "answers"}
+    | {"ranking"},
     "evaluation": GROUND
     | {"collection", "catalog", "encoders", "images", "index", "scan", "search", "tables"},
     "cli": GROUND

@@ -8,40 +8,24 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mmsearch.durable import sync_directory
 from mmsearch.errors import CorruptionError, ItemNotFoundError, StorageError, UsageError
-from mmsearch.types import Query, Term
+from mmsearch.ranking.rocchio import Concept
+from mmsearch.types import Query
+
+MAX_NAME = 100
 
 
-@dataclass(frozen=True)
-class Concept:
-    """Weighted texts and items, and liked and disliked items, under a name."""
-
-    name: str
-    terms: tuple[Term, ...]
-    liked: tuple[str, ...] = ()
-    disliked: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, name: str, query: Query) -> Concept:
-        """What a query looks for, as a concept. Raises UsageError."""
-        if not name.strip() or len(name) > 100:
-            raise UsageError(f"a concept's name has 1 to 100 characters, not {len(name)}")
-        for term in query.terms:
-            if term.image is not None:
-                raise UsageError(
-                    "a concept keeps texts and stored items: index the picture first, then name "
-                    "it by its key"
-                )
-            if term.concept is not None:
-                raise UsageError(f"a concept cannot hold another one ({term.concept!r})")
-        if not query.terms and not query.liked:
-            raise UsageError(f"nothing to save as {name!r}: give words, items or liked items")
-        return cls(name, query.terms, query.liked, query.disliked)
+def concept_of(name: str, query: Query) -> Concept:
+    """What a query looks for, under a name. Raises UsageError for what cannot be kept."""
+    if len(name) > MAX_NAME:
+        raise UsageError(f"a concept's name of {len(name)} characters: {MAX_NAME} at most")
+    for term in query.terms:
+        if term.concept is not None:
+            raise UsageError(f"a concept cannot hold another one ({term.concept!r})")
+    return Concept(name, query.terms, query.liked, query.disliked)
 
 
 class Concepts:
@@ -82,10 +66,11 @@ class Concepts:
     def _load(self) -> dict[str, Concept]:
         try:
             stored = json.loads(self._path.read_text(encoding="utf-8"))
-            return {name: _from_json(name, value) for name, value in sorted(stored.items())}
+            concepts = [Concept.from_json(one) for one in stored["concepts"]]
+            return {one.name: one for one in sorted(concepts, key=lambda one: one.name)}
         except OSError as error:
             raise StorageError(f"cannot read {self._path}: {error.strerror}") from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, UsageError) as error:
             raise CorruptionError(
                 f"{self._path} is damaged ({error}): restore it, or delete it and save the "
                 "concepts again"
@@ -93,7 +78,7 @@ class Concepts:
 
     def _write(self, concepts: Mapping[str, Concept]) -> None:
         temporary = self._path.with_suffix(".tmp")
-        text = json.dumps({name: _to_json(it) for name, it in concepts.items()}, indent=1)
+        text = json.dumps({"concepts": [it.to_json() for it in concepts.values()]}, indent=1)
         try:
             with open(temporary, "w", encoding="utf-8") as file:
                 file.write(text)
@@ -105,21 +90,3 @@ class Concepts:
             raise StorageError(
                 f"cannot write {self._path}: {error.strerror}; the concepts are as they were"
             ) from error
-
-
-def _to_json(concept: Concept) -> dict[str, Any]:
-    terms = [
-        {"text": one.text, "weight": one.weight}
-        if one.text is not None
-        else {"item": one.item, "weight": one.weight}
-        for one in concept.terms
-    ]
-    return {"terms": terms, "liked": list(concept.liked), "disliked": list(concept.disliked)}
-
-
-def _from_json(name: str, value: Mapping[str, Any]) -> Concept:
-    terms = tuple(
-        Term(text=one.get("text"), item=one.get("item"), weight=float(one["weight"]))
-        for one in value["terms"]
-    )
-    return Concept(name, terms, tuple(value["liked"]), tuple(value["disliked"]))

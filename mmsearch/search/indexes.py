@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,11 @@ from mmsearch.catalog.records import EncoderInfo
 from mmsearch.catalog.vectors import VectorFile
 from mmsearch.index.faiss_index import FaissIndex, Snapshots
 from mmsearch.types import Modality
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from mmsearch.types import Ids
 
 
 class Indexes:
@@ -28,6 +34,7 @@ class Indexes:
         self._vectors = vectors
         self._snapshots = snapshots
         self._indexes: dict[Modality, FaissIndex] = {}
+        self._ids: dict[Modality, tuple[int, Ids]] = {}
 
     def get(self, modality: Modality) -> FaissIndex:
         """The index of one modality, caught up with the catalog."""
@@ -47,6 +54,23 @@ class Indexes:
                     index.add(ids, self._vectors.read(rows))
             index.seq = newest
         return index
+
+    def ids(self, modality: Modality) -> Ids:
+        """(n,) int64 ascending ids of the items that have a vector of this modality."""
+        index = self.get(modality)
+        known = self._ids.get(modality)
+        if known is None or known[0] != index.seq:
+            known = self._ids[modality] = index.seq, np.sort(index.ids)
+        return known[1]
+
+    def has(self, modality: Modality, ids: Ids) -> npt.NDArray[np.bool_]:
+        """(n,) whether each of `ids` has a vector of this modality."""
+        known = self.ids(modality)
+        if not len(known):
+            return np.zeros(len(ids), np.bool_)
+        places = np.minimum(np.searchsorted(known, ids), len(known) - 1)
+        there: npt.NDArray[np.bool_] = known[places] == ids
+        return there
 
     def save(self, modality: Modality) -> None:
         """Snapshot the caught-up index. Raises StorageError."""

@@ -46,7 +46,11 @@ def validate(query: Query) -> None:
             raise UsageError(
                 f"the template {template!r} must hold {{}} once, where the query's words go"
             )
-    _require_share("min_relevance", query.min_relevance)
+    both = sorted(set(query.liked) & set(query.disliked))
+    if both:
+        raise UsageError(f"{both[0]!r} is both liked and disliked: choose one")
+    if query.min_relevance != "auto":
+        _require_share("min_relevance", query.min_relevance)
     _require_share("diversity", query.diversity)
     for membership in query.within:
         _require_share(f"the least relevance to {membership.concept!r}", membership.min_relevance)

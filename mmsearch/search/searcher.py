@@ -1,23 +1,28 @@
-"""A query's journey: encode its terms, catch the index up, search, hydrate."""
+"""The searcher of one encoder's space: plain queries in one batch, all others one by one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mmsearch.catalog.catalog import Catalog
-from mmsearch.catalog.records import EncoderInfo, StoredItem
+from mmsearch.catalog.records import EncoderInfo
 from mmsearch.catalog.vectors import VectorFile
 from mmsearch.index.faiss_index import FaissIndex, Snapshots
+from mmsearch.search.defaults import Defaults
+from mmsearch.search.hits import hit_of
 from mmsearch.search.indexes import Indexes
 from mmsearch.search.request import validate
-from mmsearch.search.terms import TermVectors, combine, flat_terms
-from mmsearch.types import Encoder, Hit, Modality, Query, TextEncoder
+from mmsearch.search.terms import TermVectors, sum_parts
+from mmsearch.types import Answer, Encoder, Hit, Modality, Query, TextEncoder
 
 if TYPE_CHECKING:
+    from mmsearch.search.answering import Answering
     from mmsearch.search.concepts import Concepts
+    from mmsearch.search.relevance import Relevance
     from mmsearch.types import Vectors
 
 
@@ -32,11 +37,19 @@ class Searcher:
         snapshots: Callable[[Modality], Snapshots],
         text_encoder: Callable[[], TextEncoder],
         image_encoder: Callable[[], Encoder],
+        concepts: Concepts,
+        background: Callable[[Modality, Modality], Path],
     ) -> None:
         self._catalog = catalog
         self._info = info
         self._indexes = Indexes(catalog, info, vectors, snapshots)
         self._terms = TermVectors(catalog, info, vectors, text_encoder, image_encoder)
+        self._text_encoder = text_encoder
+        self._concepts = concepts
+        self._background = background
+        self._answering: Answering | None = None
+        self._measured: Relevance | None = None
+        self._defaults: tuple[int, Defaults] | None = None
 
     def index(self, modality: Modality) -> FaissIndex:
         """The index of one modality, caught up with the catalog."""
@@ -49,49 +62,103 @@ class Searcher:
     def search(self, queries: Sequence[Query]) -> list[list[Hit]]:
         """One ranking per query, best first, ties by age of the item.
 
-        Raises UsageError, ItemNotFoundError, ImageError, ModelError.
+        Raises UsageError, FilterError, ItemNotFoundError, ImageError, ModelError.
         """
         for query in queries:
             validate(query)
-        vectors = self._encode(queries)
         answers: list[list[Hit]] = [[] for _ in queries]
-        default = self._default_target()
         groups: dict[tuple[Modality, int], list[int]] = {}
         for number, query in enumerate(queries):
-            groups.setdefault((query.to or default, query.k), []).append(number)
+            modality = self._plain(query)
+            if modality is None:
+                answer = self._full.answer(query, judged=False)
+                answers[number] = list(answer.hits)
+            else:
+                groups.setdefault((modality, query.k), []).append(number)
+        vectors = self._encode(queries, groups)
         for (modality, k), members in groups.items():
-            scores, ids = self.index(modality).search(vectors[members], k)
+            rows = np.stack([vectors[member] for member in members])
+            scores, ids = self.index(modality).search(rows, k)
             found = self._catalog.items(set(ids.ravel().tolist()))
             for member, row_scores, row_ids in zip(members, scores, ids, strict=True):
                 pairs = zip(row_ids.tolist(), row_scores.tolist(), strict=True)
                 # An item removed since the index caught up is left out, not invented.
                 live = [(found[i], score) for i, score in pairs if i in found]
                 answers[member] = [
-                    hit_of(rank, score, item, modality) for rank, (item, score) in enumerate(live, 1)
+                    hit_of(rank, score, item, modality)
+                    for rank, (item, score) in enumerate(live, 1)
                 ]
         return answers
 
-    def _default_target(self) -> Modality:
-        return "image" if self._catalog.counts()["images"] else "text"
+    def answer(self, query: Query) -> Answer:
+        """Everything that one query asks for. Raises as `search` does."""
+        validate(query)
+        return self._full.answer(query)
 
-    def _encode(self, queries: Sequence[Query]) -> Vectors:
-        """(n, d) float32 unit rows: the weighted sum of unit term vectors, renormalised."""
-        texts = self._terms.texts(term for query in queries for term in query.terms)
-        rows = []
-        for query in queries:
-            parts = [self._terms.part(term, texts) for term in query.terms]
-            rows.append(combine([(part.weight, part.vector) for part in parts]))
-        return np.stack(rows) if rows else np.empty((0, self._info.dim), np.float32)
+    def defaults(self) -> Defaults:
+        """What the collection answers with where a query leaves it open."""
+        seq = self._catalog.seq()
+        if self._defaults is None or self._defaults[0] != seq:
+            self._defaults = seq, Defaults.of(self._catalog.counts())
+        return self._defaults[1]
 
+    # ---- inside
 
-def hit_of(rank: int, score: float, item: StoredItem, modality: Modality) -> Hit:
-    return Hit(
-        rank,
-        round(score, 6),
-        item.key,
-        modality,
-        item.path,
-        item.text,
-        item.group,
-        item.attributes,
-    )
+    def _plain(self, query: Query) -> Modality | None:
+        """The modality, if all that is asked for is the nearest vectors of one modality."""
+        plain = Query(
+            query.terms, k=query.k, to=query.to, mode=query.mode, templates=query.templates
+        )
+        if not query.terms or query != plain or any(term.concept for term in query.terms):
+            return None
+        defaults = self.defaults() if query.to is None or query.mode is None else None
+        to = query.to or (defaults.to if defaults else None)
+        mode = query.mode or ("vector" if query.to else defaults.mode if defaults else None)
+        return to if to in ("image", "text") and mode == "vector" else None
+
+    def _encode(
+        self, queries: Sequence[Query], groups: dict[tuple[Modality, int], list[int]]
+    ) -> dict[int, Vectors]:
+        """Number of a plain query -> its (d,) float32 unit vector; all texts in one batch."""
+        to = {number: modality for (modality, _), many in groups.items() for number in many}
+        vectors: dict[int, Vectors] = {}
+        by_templates: dict[tuple[str, ...], list[int]] = {}
+        for number in to:
+            by_templates.setdefault(queries[number].templates or (), []).append(number)
+        for templates, numbers in by_templates.items():
+            terms = [term for number in numbers for term in queries[number].terms]
+            texts = self._terms.texts(terms, templates)
+            for number in numbers:
+                parts = [self._terms.part(term, texts) for term in queries[number].terms]
+                vectors[number] = sum_parts(parts, to[number], self._spread)
+        return vectors
+
+    def _spread(self, of: Modality, to: Modality) -> float:
+        return self._relevance.spread(of, to)
+
+    @property
+    def _relevance(self) -> Relevance:
+        if self._measured is None:
+            from mmsearch.search.relevance import Relevance
+
+            self._measured = Relevance(self._indexes, self._text_encoder, self._background)
+        return self._measured
+
+    @property
+    def _full(self) -> Answering:
+        # The parts of the full way are imported by queries that go it.
+        if self._answering is None:
+            from mmsearch.search.answering import Answering
+            from mmsearch.search.candidates import Candidates
+            from mmsearch.search.plan import Planner
+            from mmsearch.search.rank import Rankings
+
+            self._answering = Answering(
+                self._catalog,
+                self._indexes,
+                Candidates(self._catalog),
+                Planner(self._indexes, self._terms, self._relevance, self._concepts.get),
+                Rankings(self._catalog, self._indexes, self._relevance),
+                self._info.dim,
+            )
+        return self._answering

@@ -26,13 +26,8 @@ from mmsearch.errors import ItemNotFoundError, UsageError
 from mmsearch.types import Encoder, Modality, Query, Term, TextEncoder
 
 if TYPE_CHECKING:
-    from mmsearch.search.concepts import Concept
+    from mmsearch.ranking.rocchio import Concept
     from mmsearch.types import Vectors
-
-# Rocchio's weights of liked and disliked items beside the query's 1: Manning, Raghavan and
-# Schütze, Introduction to Information Retrieval (2008), section 9.1.1.
-LIKED = 0.75
-DISLIKED = 0.15
 
 
 @dataclass(frozen=True)
@@ -67,7 +62,7 @@ def sum_parts(
     `spread(from, to)` is only asked where the parts are of two modalities. Raises UsageError.
     """
     modalities = {part.modality for part in parts}
-    scale = {modality: 1.0 for modality in modalities}
+    scale = dict.fromkeys(modalities, 1.0)
     if len(modalities) > 1:
         scale = {modality: spread(modality, to) for modality in modalities}
     return combine([(part.weight / scale[part.modality], part.vector) for part in parts])
@@ -77,15 +72,16 @@ def flat_terms(query: Query, concept: Callable[[str], Concept]) -> tuple[Term, .
     """The terms of a query without concepts, and with liked and disliked items as terms.
 
     A concept's terms share its weight in their own proportions. Feedback is Rocchio's (1971):
-    the mean of the liked items is added with the weight LIKED, that of the disliked ones is
-    subtracted with the weight DISLIKED. Raises ItemNotFoundError for an unknown concept.
+    the mean of the liked items is added and that of the disliked ones subtracted, with the weights
+    of ranking.rocchio.Feedback. Raises ItemNotFoundError for an unknown concept.
     """
     terms: list[Term] = []
     for term in query.terms:
         if term.concept is None:
             terms.append(term)
             continue
-        inner = _with_feedback(*_parts_of(concept(term.concept)))
+        known = concept(term.concept)
+        inner = _with_feedback(known.terms, known.liked, known.disliked)
         total = sum(abs(one.weight) for one in inner)
         terms += [_scaled(one, term.weight / total) for one in inner]
     return _with_feedback(tuple(terms), query.liked, query.disliked)
@@ -176,23 +172,20 @@ class TermVectors:
         return vector
 
 
-def _parts_of(concept: Concept) -> tuple[tuple[Term, ...], tuple[str, ...], tuple[str, ...]]:
-    return concept.terms, concept.liked, concept.disliked
-
-
 def _with_feedback(
     terms: tuple[Term, ...], liked: Sequence[str], disliked: Sequence[str]
 ) -> tuple[Term, ...]:
     if not liked and not disliked:
         return terms
+    from mmsearch.ranking.rocchio import Feedback
+
+    weights = Feedback()
     total = sum(abs(term.weight) for term in terms)
-    query = [_scaled(term, 1 / total) for term in terms]
-    query += [Term(item=key, weight=LIKED / len(liked)) for key in liked]
-    query += [Term(item=key, weight=-DISLIKED / len(disliked)) for key in disliked]
-    return tuple(query)
+    moved = [_scaled(term, weights.query / total) for term in terms]
+    moved += [Term(item=key, weight=weights.liked / len(liked)) for key in liked]
+    moved += [Term(item=key, weight=-weights.disliked / len(disliked)) for key in disliked]
+    return tuple(moved)
 
 
 def _scaled(term: Term, factor: float) -> Term:
     return Term(term.text, term.image, term.item, term.weight * factor, term.concept)
-
-

@@ -1,0 +1,25 @@
+"""What a collection answers with where a query leaves it open."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mmsearch.types import Mode, Target
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What a collection answers with where the query leaves it open."""
+
+    to: Target
+    mode: Mode
+
+    @classmethod
+    def of(cls, counts: Mapping[str, int]) -> Defaults:
+        """A shop, most of whose items have a picture and a text, is searched by both and by words;
+        texts by meaning and by words; a folder of photos by what they show."""
+        both = counts["images"] + counts["texts"] - counts["items"]
+        if both and 2 * both >= counts["items"]:
+            return cls("both", "hybrid")
+        return cls("image", "vector") if counts["images"] else cls("text", "hybrid")

@@ -1,0 +1,20 @@
+"""A stored item as an answer."""
+
+from __future__ import annotations
+
+from mmsearch.catalog.records import StoredItem
+from mmsearch.types import Hit, Modality
+
+
+def hit_of(rank: int, score: float, item: StoredItem, modality: Modality) -> Hit:
+    """`item` as an answer."""
+    return Hit(
+        rank,
+        round(score, 6),
+        item.key,
+        modality,
+        item.path,
+        item.text,
+        item.group,
+        item.attributes,
+    )

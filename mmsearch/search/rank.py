@@ -1,0 +1,251 @@
+"""Rankings by pictures, by texts and by words, made into one.
+
+The ranking comes in blocks: the best DEPTH of each list are fused first, then what is left of the
+best 4 DEPTH, and so on until nothing is left. Each block is ordered by the fused score, a deeper
+one stands behind the shallower ones, and the depths depend on the query alone: so a page can be
+asked for at any depth, pages fit together, and k answers come whenever k exist.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mmsearch.catalog.catalog import Catalog
+from mmsearch.ranking.ranked import Ranked, ranked
+from mmsearch.search.indexes import Indexes
+from mmsearch.types import Fusion, Modality, Ranking
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from mmsearch.ranking.ranked import Floats
+    from mmsearch.search.relevance import Relevance
+    from mmsearch.types import Ids, Vectors
+
+DEPTH = 200
+GROWTH = 4
+# Of the words of a query by their rarity: half of them say nothing, all of them say all.
+LEAST_LEXICAL = 0.5
+MAX_JUDGED_WORDS = 8  # each takes a look into the index of words, about 0.5 ms
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """What is ranked: a query vector (d,) for each modality that it is compared with, and words.
+
+    `of` is the modality of the query itself. `allowed` (ids, ascending) restricts the answer.
+    """
+
+    vectors: Mapping[Modality, Vectors]
+    of: Modality
+    words: str
+    weights: Mapping[Ranking, float]
+    fusion: Fusion
+    depth: int
+    allowed: Ids | None = None
+    judged: bool = True  # whether relevances are wanted
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """A part of the ranking: `ids` (n,) and `scores` (n,), best first; `relevance` (n,) in [0, 1].
+
+    `least` is the relevance of a match. Both are None where it was not wanted or the collection
+    is too small to tell. `lists` are the rankings behind it, for explanations.
+    """
+
+    ids: Ids
+    scores: Floats
+    relevance: Floats | None = None
+    least: float | None = None
+    lists: Mapping[Ranking, Ranked] = field(default_factory=dict)
+
+    def take(self, rows: npt.NDArray[np.generic] | slice) -> Block:
+        """The rows (a mask, numbers or a slice) of this block."""
+        relevance = None if self.relevance is None else self.relevance[rows]
+        return Block(self.ids[rows], self.scores[rows], relevance, self.least, self.lists)
+
+
+class Rankings:
+    """Ranks items over the indexes and the words of one collection."""
+
+    def __init__(self, catalog: Catalog, indexes: Indexes, relevance: Relevance) -> None:
+        self._catalog = catalog
+        self._indexes = indexes
+        self._relevance = relevance
+
+    def blocks(self, search: Search) -> Iterator[Block]:
+        """The whole ranking, a block at a time; no item comes twice."""
+        seen = np.empty(0, np.int64)
+        depth = search.depth
+        while True:
+            lists = self._lists(search, depth)
+            block = self._fuse(search, lists)
+            fresh = block.take(~np.isin(block.ids, seen))
+            if len(fresh.ids):
+                yield fresh
+            if all(len(ranking) < depth for ranking in lists.values()):
+                return
+            seen = np.union1d(seen, block.ids)
+            depth *= GROWTH
+
+    def _lists(self, search: Search, depth: int) -> dict[Ranking, Ranked]:
+        lists: dict[Ranking, Ranked] = {}
+        for modality, vector in search.vectors.items():
+            scores, ids = self._indexes.get(modality).search(vector[None], depth, search.allowed)
+            lists[modality] = Ranked(ids[0], scores[0].astype(np.float64))
+        if search.words:
+            found = self._catalog.lexical_search(search.words, depth, search.allowed)
+            lists["lexical"] = Ranked(
+                np.array([item for item, _ in found], np.int64),
+                np.array([score for _, score in found], np.float64),
+            )
+        return lists
+
+    def _fuse(self, search: Search, lists: Mapping[Ranking, Ranked]) -> Block:
+        ids = np.unique(np.concatenate([ranking.ids for ranking in lists.values()]))
+        if not len(ids):
+            return Block(ids, np.empty(0), np.empty(0), None, lists)
+        scores, judged, leasts = self._by_vectors(search, lists, ids)
+        lexical = lists.get("lexical")
+        if lexical is not None:
+            words = np.zeros(len(ids))
+            if search.judged or search.fusion == "relevance":
+                words[np.searchsorted(ids, lexical.ids)] = self._coverage(search.words, lexical)
+            if not search.vectors:
+                scores = np.full(len(ids), -np.inf)
+                scores[np.searchsorted(ids, lexical.ids)] = lexical.scores
+                judged, leasts = words, [LEAST_LEXICAL]
+            else:
+                scores = _with_words(search, ids, scores, judged, words, lexical)
+                judged = None if judged is None else np.maximum(judged, words)
+        assert scores is not None
+        order = np.lexsort((ids, -scores))
+        known = search.judged and judged is not None
+        return Block(
+            ids[order],
+            scores[order],
+            judged[order] if known and judged is not None else None,
+            float(np.mean(leasts)) if known else None,
+            lists,
+        )
+
+    def _by_vectors(
+        self, search: Search, lists: Mapping[Ranking, Ranked], ids: Ids
+    ) -> tuple[Floats, Floats | None, list[float]]:
+        """(n,) scores and relevances of `ids` by their vectors, -inf and 0 for one without any."""
+        cosines = {m: self._cosines(m, search, lists[m], ids) for m in search.vectors}
+        judged: dict[Modality, Floats] = {}
+        leasts = []
+        if search.judged or search.fusion == "relevance":
+            for modality, scores in cosines.items():
+                (there,) = np.nonzero(~np.isnan(scores))
+                ranking = ranked(scores[there], ids[there])
+                found = self._relevance.of_ranked(
+                    search.vectors[modality], ranking, search.of, modality
+                )
+                if found is not None:
+                    judged[modality] = np.full(len(ids), np.nan)
+                    judged[modality][np.searchsorted(ids, ranking.ids)] = found[0]
+                    leasts.append(found[1])
+        relevance = _mean_in_odds(judged, search.weights) if len(judged) == len(cosines) else None
+        if len(cosines) == 1:
+            ((_, scores),) = cosines.items()
+            return np.nan_to_num(scores, nan=-np.inf), relevance, leasts
+        if not cosines:
+            return np.full(len(ids), -np.inf), None, []
+        from mmsearch.ranking.late import Weights, combine
+
+        standard = {
+            m: self._relevance.scale(search.vectors[m], m).standard(scores)
+            for m, scores in cosines.items()
+        }
+        weights = Weights(image=search.weights["image"], text=search.weights["text"])
+        both = combine(standard["image"], standard["text"], weights)
+        return np.nan_to_num(both, nan=-np.inf), relevance, leasts
+
+    def _cosines(self, modality: Modality, search: Search, ranking: Ranked, ids: Ids) -> Floats:
+        """(n,) cosines of the query with `ids`, NaN for one without a vector of this modality."""
+        cosines = np.full(len(ids), np.nan)
+        cosines[np.searchsorted(ids, ranking.ids)] = ranking.scores
+        others = ids[np.isnan(cosines)]
+        if len(others):
+            index = self._indexes.get(modality)
+            scores, found = index.search(search.vectors[modality][None], len(others), others)
+            cosines[np.searchsorted(ids, found[0])] = scores[0]
+        return cosines
+
+    def _coverage(self, text: str, lexical: Ranked) -> Floats:
+        """(n,) in [0, 1], in the order of `lexical`: how many of the query's words an item has.
+
+        Words count by their inverse document frequency, log((N + 1) / (n + 0.5)), up to
+        MAX_JUDGED_WORDS of the rarest. BM25 itself cannot tell: one word three times scores more
+        than two words once.
+        """
+        if not len(lexical):
+            return np.empty(0)
+        every = self._catalog.counts()["items"]
+        words = sorted(self._catalog.explain_words(text), key=lambda word: word.items)
+        ids = np.sort(lexical.ids)
+        total, has = 0.0, np.zeros(len(ids))
+        for word in words[:MAX_JUDGED_WORDS]:
+            rarity = math.log((every + 1) / (word.items + 0.5))
+            total += rarity
+            if word.terms:
+                found = self._catalog.lexical_search(" ".join(word.terms), len(ids), ids)
+                has[np.searchsorted(ids, [item for item, _ in found])] += rarity
+        share = has[np.searchsorted(ids, lexical.ids)] / max(total, 1e-9)
+        return np.maximum(0.0, (share - LEAST_LEXICAL) / (1 - LEAST_LEXICAL))
+
+
+def _with_words(
+    search: Search,
+    ids: Ids,
+    scores: Floats,
+    judged: Floats | None,
+    words: Floats,
+    lexical: Ranked,
+) -> Floats:
+    """(n,) scores of the ranking by vectors fused with the one by words."""
+    from mmsearch.ranking.fuse import Source, reciprocal_rank
+
+    by_vector = search.weights["image"] + search.weights["text"]
+    if search.fusion == "relevance" and judged is not None:
+        total = by_vector + search.weights["lexical"]
+        mean: Floats = (by_vector * judged + search.weights["lexical"] * words) / total
+        # Below what words and pictures can tell apart, the nearer picture still comes first.
+        near: Floats = mean + 1e-9 * np.nan_to_num(scores, neginf=0.0)
+        return near
+    there = np.isfinite(scores)
+    sources = [
+        Source("vector", ranked(scores[there], ids[there]), by_vector),
+        Source("lexical", lexical, search.weights["lexical"]),
+    ]
+    fused = reciprocal_rank([source for source in sources if len(source.ranking)])
+    placed = np.empty(len(ids))
+    placed[np.searchsorted(ids, fused.ids)] = fused.scores
+    return placed
+
+
+def _mean_in_odds(
+    judged: Mapping[Modality, Floats], weights: Mapping[Ranking, float]
+) -> Floats | None:
+    """(n,) the weighted mean of an item's relevances as log-odds: what two judges of one question
+    agree on. Of one judge where the item has one modality, 0 where it has none."""
+    if not judged:
+        return None
+    total = np.zeros(len(next(iter(judged.values()))))
+    weight = np.zeros_like(total)
+    for modality, relevance in judged.items():
+        safe = np.clip(relevance, 1e-9, 1 - 1e-9)
+        there = ~np.isnan(relevance)
+        total[there] += weights[modality] * np.log(safe / (1 - safe))[there]
+        weight[there] += weights[modality]
+    odds: Floats = np.divide(total, weight, out=np.full_like(total, -np.inf), where=weight > 0)
+    mean: Floats = 1 / (1 + np.exp(-odds))
+    return mean
