@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from mmsearch.catalog.database import Database
+from mmsearch.catalog.database import Database, fact, set_fact
 from mmsearch.errors import UsageError
 from mmsearch.lexical import spelling
 from mmsearch.lexical.words import Word, words_of
@@ -21,23 +22,33 @@ if TYPE_CHECKING:
 WEIGHTS = (2.0, 1.0, 1.0)
 # Each word is looked up; nobody means each of more than these.
 MAX_WORDS = 200
+# Corrections that are remembered while the words stay as they are.
+MAX_RESOLVED = 10_000
 # Words with one beginning that a misspelt word is compared with: about 10 ms.
 MAX_COMPARED = 2_000
+LAST = "\U0010ffff"  # behind every word with the same beginning
 
-# Part of the transaction with the sequence number :seq.
-_FOLLOW = (
-    "DELETE FROM words WHERE rowid IN (SELECT id FROM items WHERE content_seq = :seq)",
-    """INSERT INTO words (rowid, text, names, "key")
-        SELECT id, searchable(text), searchable_attributes(attributes), searchable("key")
-        FROM items WHERE content_seq = :seq AND state = 'live'""",
-    """INSERT OR IGNORE INTO attribute_types
-        SELECT DISTINCT each.key, CASE each.type
-            WHEN 'text' THEN 'string' WHEN 'array' THEN 'list'
-            WHEN 'integer' THEN 'number' WHEN 'real' THEN 'number'
-            WHEN 'true' THEN 'boolean' WHEN 'false' THEN 'boolean' ELSE each.type END
-        FROM items, json_each(items.attributes) AS each
-        WHERE items.content_seq = :seq AND items.state = 'live'""",
-)
+# Which change last altered the words; changes of numbers and vectors leave them alone.
+WORDS_SEQ = "words_seq"
+
+# Parts of the transaction with the sequence number :seq.
+_FORGET = """DELETE FROM words WHERE rowid IN (
+    SELECT items.id FROM items JOIN words ON words.rowid = items.id
+    WHERE items.content_seq = :seq AND (
+        items.state <> 'live' OR words.text <> searchable(items.text)
+        OR words.names <> searchable_attributes(items.attributes)
+        OR words."key" <> searchable(items."key")))"""
+_LEARN = """INSERT INTO words (rowid, text, names, "key")
+    SELECT id, searchable(text), searchable_attributes(attributes), searchable("key")
+    FROM items WHERE content_seq = :seq AND state = 'live'
+    AND NOT EXISTS (SELECT 1 FROM words WHERE words.rowid = items.id)"""
+_TYPES = """INSERT OR IGNORE INTO attribute_types
+    SELECT DISTINCT each.key, CASE each.type
+        WHEN 'text' THEN 'string' WHEN 'array' THEN 'list'
+        WHEN 'integer' THEN 'number' WHEN 'real' THEN 'number'
+        WHEN 'true' THEN 'boolean' WHEN 'false' THEN 'boolean' ELSE each.type END
+    FROM items, json_each(items.attributes) AS each
+    WHERE items.content_seq = :seq AND items.state = 'live'"""
 
 
 @dataclass(frozen=True)
@@ -56,78 +67,126 @@ class WordMatch:
 
 def follow(connection: sa.Connection, seq: int) -> None:
     """Part of a transaction: bring words and types up to date with the items that it changed."""
-    for statement in _FOLLOW:
-        connection.exec_driver_sql(statement, {"seq": seq})
+    number = {"seq": seq}
+    changed = [connection.exec_driver_sql(sql, number).rowcount for sql in (_FORGET, _LEARN)]
+    if any(changed):
+        set_fact(connection, WORDS_SEQ, str(seq))
+    connection.exec_driver_sql(_TYPES, number)
 
 
 class Lexical:
-    """Ranks live items by BM25 over their words."""
+    """Ranks live items by BM25 over their words.
+
+    The first query of a state of the words is FTS5's own to answer. From the second on, postings
+    are kept in memory, which give the same answers several times faster.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._asked: str | None = None  # the state of the words that was asked last
+        self._warm: _Warm | None = None
 
     def search(
         self, text: str, k: int, allowed: Ids | None = None, *, prefix: bool = False
     ) -> list[tuple[int, float]]:
         """See Catalog.lexical_search."""
-        words = self._words(text, prefix)
-        with self._database.reading() as connection:
-            resolved = [_resolve(connection, word) for word in words]
-            expression = " OR ".join(phrase for phrases, _ in resolved for phrase in phrases)
-            if not expression:
+        words = _words(text, prefix)
+        with self._reading() as connection:
+            state = fact(connection, WORDS_SEQ)
+            if state is None:
                 return []
-            among = "" if allowed is None else " AND rowid IN (SELECT value FROM json_each(?))"
-            parameters: list[Any] = [*WEIGHTS, expression]
-            if allowed is not None:
-                parameters.append(json.dumps(allowed.tolist()))
-            found = connection.exec_driver_sql(
-                "SELECT rowid, -bm25(words, ?, ?, ?) AS score FROM words"
-                f" WHERE words MATCH ?{among} ORDER BY score DESC, rowid LIMIT ?",
-                (*parameters, k),
-            )
-            return [(row[0], row[1]) for row in found]
+            if state != self._asked:
+                self._asked, self._warm = state, None
+                return _search(connection, words, k, allowed)
+            warm = self._warm = self._warm or _Warm(connection)
+            return warm.search(connection, words, k, allowed)
 
     def explain(self, text: str, *, prefix: bool = False) -> list[WordMatch]:
         """What each word of a query is taken for. Raises UsageError as `search` does."""
         matches = []
-        with self._database.reading() as connection:
-            for word in self._words(text, prefix):
-                phrases, terms = _resolve(connection, word)
+        with self._reading() as connection:
+            for word in _words(text, prefix):
+                known = _resolve(connection, word)
                 matches.append(
                     WordMatch(
                         word.text,
-                        tuple(terms),
-                        corrected=bool(terms) and terms != [word.text],
-                        items=_count(connection, phrases),
+                        tuple(one.text for one in known),
+                        corrected=bool(known) and known != [word],
+                        items=_count(connection, known),
                     )
                 )
         return matches
 
-    @staticmethod
-    def _words(text: str, prefix: bool) -> list[Word]:
-        words = words_of(text, prefix=prefix)
-        if len(words) > MAX_WORDS:
-            raise UsageError(
-                f"the query has {len(words):,} different words: {MAX_WORDS} at most; name what "
-                "matters"
-            )
-        return words
+    @contextmanager
+    def _reading(self) -> Iterator[sa.Connection]:
+        """A connection to which the catalog stays as it is."""
+        with self._database.reading() as connection:
+            connection.exec_driver_sql("BEGIN")  # Python's sqlite3 begins none to read
+            yield connection
 
 
-def _resolve(connection: sa.Connection, word: Word) -> tuple[list[str], list[str]]:
-    """FTS5 phrases, and the terms that they stand for: the word's own, or corrections, or none."""
-    phrase = _phrase(word)
+class _Warm:
+    """Postings and corrections for one state of the words."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        from mmsearch.lexical import bm25  # with NumPy, which a single query can do without
+
+        self._bm25 = bm25
+        rows = connection.exec_driver_sql("SELECT id, sz FROM words_docsize ORDER BY id")
+        ids, lengths = bm25.pairs((row[0], bm25.length_of(row[1])) for row in rows)
+        self._postings = bm25.Postings(ids, lengths)
+        self._resolved: dict[Word, list[Word]] = {}
+
+    def search(
+        self, connection: sa.Connection, words: Sequence[Word], k: int, allowed: Ids | None
+    ) -> list[tuple[int, float]]:
+        known = dict.fromkeys(one for word in words for one in self._resolve(connection, word))
+        for one in known:
+            if one not in self._postings:
+                self._postings.add(one, *self._bm25.pairs(_occurrences(connection, one)))
+        return self._postings.best(known, k, allowed)
+
+    def _resolve(self, connection: sa.Connection, word: Word) -> list[Word]:
+        if word not in self._resolved:
+            if len(self._resolved) >= MAX_RESOLVED:
+                self._resolved.clear()
+            self._resolved[word] = _resolve(connection, word)
+        return self._resolved[word]
+
+
+def _words(text: str, prefix: bool) -> list[Word]:
+    words = words_of(text, prefix=prefix)
+    if len(words) > MAX_WORDS:
+        raise UsageError(
+            f"the query has {len(words):,} different words: {MAX_WORDS} at most; name what matters"
+        )
+    return words
+
+
+def _search(
+    connection: sa.Connection, words: Sequence[Word], k: int, allowed: Ids | None
+) -> list[tuple[int, float]]:
+    """The answer as FTS5 gives it."""
+    known = dict.fromkeys(one for word in words for one in _resolve(connection, word))
+    if not known:
+        return []
+    # The sign keeps SQLite from asking FTS5 anew for each allowed row.
+    among = "" if allowed is None else " AND +rowid IN (SELECT value FROM json_each(?))"
+    only = () if allowed is None else (json.dumps(allowed.tolist()),)
+    found = connection.exec_driver_sql(
+        "SELECT rowid, -bm25(words, ?, ?, ?) AS score FROM words"
+        f" WHERE words MATCH ?{among} ORDER BY score DESC, rowid LIMIT ?",
+        (*WEIGHTS, _expression(known), *only, k),
+    )
+    return [(row[0], row[1]) for row in found]
+
+
+def _resolve(connection: sa.Connection, word: Word) -> list[Word]:
+    """The word if an item has it, else known ones in its place, else none."""
     query = "SELECT 1 FROM words WHERE words MATCH ? LIMIT 1"
-    if connection.exec_driver_sql(query, (phrase,)).first():
-        return [phrase], [word.text]
-    terms = _corrections(connection, word.text)
-    return [_phrase(Word(term)) for term in terms], terms
-
-
-def _phrase(word: Word) -> str:
-    """Quoted, nothing in it is syntax of FTS5; a word holds no quotes or NUL in any case."""
-    quoted = '"' + word.text.replace('"', '""') + '"'
-    return f"{quoted} *" if word.prefix else quoted
+    if connection.exec_driver_sql(query, (_expression([word]),)).first():
+        return [word]
+    return [Word(term) for term in _corrections(connection, word.text)]
 
 
 def _corrections(connection: sa.Connection, word: str) -> list[str]:
@@ -145,13 +204,29 @@ def _corrections(connection: sa.Connection, word: str) -> list[str]:
     beginning = word[: spelling.SAME_BEGINNING]
     alike = connection.exec_driver_sql(
         "SELECT term, doc FROM terms WHERE term >= ? AND term < ? LIMIT ?",
-        (beginning, beginning + "\U0010ffff", MAX_COMPARED),
+        (beginning, beginning + LAST, MAX_COMPARED),
     )
     return spelling.nearest(word, ((row[0], row[1]) for row in alike), limit)
 
 
-def _count(connection: sa.Connection, phrases: Sequence[str]) -> int:
-    if not phrases:
+def _occurrences(connection: sa.Connection, word: Word) -> Iterator[tuple[int, float]]:
+    """(item, weight of the column) for each time that the word stands somewhere."""
+    last = word.text + LAST if word.prefix else word.text
+    found = connection.exec_driver_sql(
+        "SELECT doc, CASE col WHEN 'text' THEN ? WHEN 'names' THEN ? ELSE ? END FROM postings"
+        " WHERE term >= ? AND term <= ?",
+        (*WEIGHTS, word.text, last),
+    )
+    return ((row[0], row[1]) for row in found)
+
+
+def _count(connection: sa.Connection, words: Sequence[Word]) -> int:
+    if not words:
         return 0
     query = "SELECT count(*) FROM words WHERE words MATCH ?"
-    return int(connection.exec_driver_sql(query, (" OR ".join(phrases),)).scalar() or 0)
+    return int(connection.exec_driver_sql(query, (_expression(words),)).scalar() or 0)
+
+
+def _expression(words: Iterable[Word]) -> str:
+    """What FTS5 reads as any of these words: quoted, nothing in them is syntax."""
+    return " OR ".join(f'"{word.text}"{" *" if word.prefix else ""}' for word in words)

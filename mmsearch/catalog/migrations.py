@@ -48,6 +48,7 @@ _TO_3 = (
     """INSERT INTO words (rowid, text, names, "key")
         SELECT id, searchable(text), searchable_attributes(attributes), searchable("key")
         FROM items WHERE state = 'live'""",
+    "INSERT INTO meta VALUES ('words_seq', '0')",
 )
 
 STEPS = {1: _TO_2, 2: _TO_3}  # schema -> what makes the next one of it

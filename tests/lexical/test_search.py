@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from mmsearch.catalog.catalog import Catalog, Write
 from mmsearch.errors import UsageError
@@ -36,8 +38,19 @@ def put(catalog: Catalog, *rows: dict[str, Any]) -> None:
     catalog.commit(Write(items=list(rows)))
 
 
+def ranked(catalog: Catalog, text: str, **options: Any) -> list[tuple[int, float]]:
+    """What FTS5 answers, and that the postings in memory answer the same."""
+    fresh = Catalog(catalog._database.path)
+    first = fresh.lexical_search(text, 10, **options)
+    again = fresh.lexical_search(text, 10, **options)
+    fresh.close()
+    assert [item for item, _ in again] == [item for item, _ in first]
+    assert [score for _, score in again] == pytest.approx([score for _, score in first])
+    return catalog.lexical_search(text, 10, **options)
+
+
 def found(catalog: Catalog, text: str, **options: Any) -> list[int]:
-    return [item for item, _ in catalog.lexical_search(text, 10, **options)]
+    return [item for item, _ in ranked(catalog, text, **options)]
 
 
 def test_item_is_found_by_its_text_its_attributes_and_its_key(catalog: Catalog) -> None:
@@ -59,9 +72,9 @@ def test_one_common_word_suffices_and_the_rare_one_counts_most(catalog: Catalog)
 
 def test_score_grows_with_similarity_and_ties_go_by_id(catalog: Catalog) -> None:
     put(catalog, row("a", "x shoe"), row("b", "x red shoe"), row("c", "x shoe"), *rest(20))
-    ranked = catalog.lexical_search("red shoe", 10)
-    assert [item for item, _ in ranked] == [2, 1, 3]
-    assert ranked[0][1] > ranked[1][1] == ranked[2][1] > 0
+    (best, high), (second, middle), (third, low) = ranked(catalog, "red shoe")
+    assert [best, second, third] == [2, 1, 3]
+    assert high > middle == low > 0
 
 
 def rest(count: int) -> list[dict[str, Any]]:
@@ -171,6 +184,57 @@ def test_query_of_very_many_words_is_an_error_and_of_many_is_none(catalog: Catal
     assert found(catalog, "shoe " * 5_000) == [1]
     with pytest.raises(UsageError, match="1,000 different words"):
         found(catalog, " ".join(f"w{number}" for number in range(1000)))
+
+
+WORDS = [*"abcdefgh", "ab", "abc", "ba"]
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    texts=st.lists(st.lists(st.sampled_from(WORDS), max_size=8), min_size=1, max_size=25),
+    query=st.lists(st.sampled_from([*WORDS, "abcx", "zz"]), min_size=1, max_size=5),
+    allowed=st.none() | st.sets(st.integers(1, 30)),
+    k=st.integers(1, 12),
+    prefix=st.booleans(),
+)
+def test_postings_in_memory_score_as_fts5_does(
+    tmp_path_factory: pytest.TempPathFactory,
+    texts: list[list[str]],
+    query: list[str],
+    allowed: set[int] | None,
+    k: int,
+    prefix: bool,
+) -> None:
+    catalog = Catalog(tmp_path_factory.mktemp("words") / "c.sqlite3", create=True)
+    put(catalog, *(row(f"k{n}", " ".join(t), x=" ".join(t[:2])) for n, t in enumerate(texts)))
+    only = None if allowed is None else np.array(sorted(allowed), np.int64)
+    asked = " ".join(query)
+    cold = catalog.lexical_search(asked, k, only, prefix=prefix)
+    warm = catalog.lexical_search(asked, k, only, prefix=prefix)
+    every = dict(catalog.lexical_search(asked, 100, only, prefix=prefix))
+    catalog.close()
+    assert [score for _, score in warm] == pytest.approx([score for _, score in cold])
+    # Sums in another order may differ in their last digit, and so may the order of equals.
+    assert all(every[item] == pytest.approx(score) for item, score in cold)
+    assert len(warm) == min(k, len(every))
+
+
+def test_change_that_leaves_the_words_alone_keeps_the_postings(catalog: Catalog) -> None:
+    put(catalog, row("a", "red shoe", price=1), row("b", "blue shoe"))
+    assert found(catalog, "shoe") == found(catalog, "shoe") == [1, 2]
+    warm = catalog._lexical._warm
+    catalog.set_attributes({1: {"price": 2}})
+    assert found(catalog, "shoe") == [1, 2]
+    assert catalog._lexical._warm is warm is not None
+    catalog.set_attributes({1: {"brand": "Acme"}})
+    assert found(catalog, "acme") == [1]
+    assert catalog._lexical._warm is None
+
+
+def test_long_texts_have_their_true_lengths(catalog: Catalog) -> None:
+    long = " ".join(["shoe"] + [f"w{number}" for number in range(20_000)])
+    put(catalog, row("a", long), row("b", "shoe " + "x " * 200), row("c", "shoe"), *rest(5))
+    assert found(catalog, "shoe") == [3, 2, 1]
 
 
 def test_types_of_attributes_are_known_and_kept(catalog: Catalog) -> None:

@@ -1,0 +1,119 @@
+"""BM25 over postings in memory: the scores that FTS5 gives, where many queries are asked.
+
+    score(d) = sum over the query's words w of
+        idf(w) * f * (k1 + 1) / (f + k1 * (1 - b + b * |d| / mean |d|))
+    idf(w) = ln((N - n + 0.5) / (n + 0.5)), at least 1e-6
+
+f: occurrences of w in d, each with its column's weight; |d|: words of d; n of N items have w
+(Robertson et al. 1994; constants and the floor of idf as in SQLite's fts5_aux.c).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mmsearch.lexical.words import Word
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from mmsearch.types import Ids
+
+    Posting = tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]
+
+K1, B = 1.2, 0.75
+LEAST_IDF = 1e-6
+# Postings kept, 8 bytes each; those of the longest unused words go first.
+MAX_POSTINGS = 5_000_000
+
+
+class Postings:
+    """Which items have which words, for one state of the catalog.
+
+    `ids` (n,) ascending, `lengths` (n,) in words. A word's posting is (rows (m,) ascending,
+    gains (m,) float32): where it occurs and what it adds to the score there.
+    """
+
+    def __init__(self, ids: Ids, lengths: npt.NDArray[np.float64]) -> None:
+        self._ids = ids
+        mean = lengths.mean() if len(lengths) else 1.0
+        self._norms = K1 * (1 - B + B * lengths / max(mean, 1e-9))
+        self._known: OrderedDict[Word, Posting] = OrderedDict()
+        self._size = 0
+
+    def __contains__(self, word: Word) -> bool:
+        return word in self._known
+
+    def add(self, word: Word, ids: Ids, weights: npt.NDArray[np.float64]) -> None:
+        """Learn of each occurrence of a word: the item, and the weight of the column."""
+        occurrences = np.searchsorted(self._ids, ids)
+        frequencies = np.bincount(occurrences, weights=weights, minlength=len(self._ids))
+        rows = np.flatnonzero(frequencies)
+        count, total = len(rows), len(self._ids)
+        idf = max(np.log((total - count + 0.5) / (count + 0.5)), LEAST_IDF)
+        tf = frequencies[rows]
+        gains = idf * tf * (K1 + 1) / (tf + self._norms[rows])
+        self._known[word] = rows.astype(np.int32), gains.astype(np.float32)
+        self._size += count
+        while self._size > MAX_POSTINGS and len(self._known) > 1:
+            _, (gone, _) = self._known.popitem(last=False)
+            self._size -= len(gone)
+
+    def best(
+        self, words: Iterable[Word], k: int, allowed: Ids | None = None
+    ) -> list[tuple[int, float]]:
+        """The k best items with one of these known words, ties by ascending id."""
+        scores = np.zeros(len(self._ids))
+        found = np.zeros(len(self._ids), np.bool_)
+        for word in words:
+            self._known.move_to_end(word)
+            rows, gains = self._known[word]
+            scores[rows] += gains
+            found[rows] = True
+        if allowed is not None:
+            found &= self._among(allowed)
+        return self._top(np.flatnonzero(found), scores, k)
+
+    def _among(self, allowed: Ids) -> npt.NDArray[np.bool_]:
+        """(n,) which items are allowed."""
+        chosen = np.zeros(len(self._ids), np.bool_)
+        if len(self._ids):
+            rows = np.minimum(np.searchsorted(self._ids, allowed), len(self._ids) - 1)
+            chosen[rows[self._ids[rows] == allowed]] = True
+        return chosen
+
+    def _top(
+        self, rows: npt.NDArray[np.intp], scores: npt.NDArray[np.float64], k: int
+    ) -> list[tuple[int, float]]:
+        values = scores[rows]
+        if len(rows) > k:
+            # Everything as good as the k-th stays, so that ties are settled by id.
+            least = np.partition(values, len(values) - k)[len(values) - k]
+            rows, values = rows[values >= least], values[values >= least]
+        order = np.argsort(-values, kind="stable")[:k]
+        return list(zip(self._ids[rows[order]].tolist(), values[order].tolist(), strict=True))
+
+
+def length_of(sizes: bytes) -> int:
+    """Words of an item, from the row of FTS5's docsize table: a varint per column.
+
+    A varint has seven bits a byte, the highest first; all but the last byte have the eighth bit.
+    """
+    if max(sizes, default=0) < 128:
+        return sum(sizes)
+    total = value = 0
+    for byte in sizes:
+        value = value << 7 | byte & 127
+        if byte < 128:
+            total, value = total + value, 0
+    return total
+
+
+def pairs(found: Iterable[tuple[int, float]]) -> tuple[Ids, npt.NDArray[np.float64]]:
+    """(item, number) pairs as two arrays (n,)."""
+    every = np.fromiter(found, np.dtype([("item", np.int64), ("number", np.float64)]))
+    return every["item"], every["number"]
