@@ -43,7 +43,12 @@ ARROWS = {
     | {"ranking"},
     "evaluation": GROUND
     | {"collection", "catalog", "encoders", "images", "index", "scan", "search", "tables"},
+    "duplicates": GROUND | {"collection", "catalog", "ranking", "images", "scan"},
+    "tagging": GROUND
+    | {"collection", "catalog", "loading", "encoders", "models", "evaluation", "filters"},
+    "watching": GROUND | {"collection", "scan", "images", "tables"},
     "cli": GROUND
+    | {"duplicates", "tagging", "watching"}
     | {"collection", "encoders", "models", "scan", "images", "evaluation", "adaptation", "training"},
     "server": GROUND | {"collection", "images"},
     "training": GROUND | {"models", "encoders", "images", "durable"},
@@ -66,6 +71,7 @@ HOMES = {
     "typer": {"cli"},
     "tqdm": {"cli", "training"},
     "rich": {"cli"},
+    "watchfiles": {"watching"},
 }
 
 
@@ -169,7 +175,7 @@ def test_readme_names_every_command() -> None:
 
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     commands = [command.name for command in app.registered_commands]
-    assert len(commands) == 9
+    assert len(commands) == 12
     assert [name for name in commands if f"mmsearch {name}" not in readme] == []
 
 
