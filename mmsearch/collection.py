@@ -400,6 +400,11 @@ class Collection:
         with self._layout.writing():
             self._answers.concepts.remove(name)
 
+    def has_item(self, key: str) -> bool:
+        """Whether a live item has this key."""
+        item = self._catalog.item(key)
+        return item is not None and item.live
+
     def image_file(self, key: str) -> Path:
         """Where the picture of an item lies on disk. Raises ItemNotFoundError."""
         from mmsearch.scan import path_of

@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mmsearch.cli import render
+from mmsearch.cli import query_options, render
 from mmsearch.cli.options import (
     CollectionOption,
     JsonOption,
     file_of,
-    key_of_path,
     open_collection,
 )
-from mmsearch.errors import ItemNotFoundError, MmsearchError, UsageError
-from mmsearch.types import MODALITIES, Hit, Modality, Query, Term
+from mmsearch.errors import MmsearchError, UsageError
+from mmsearch.types import MODALITIES, Answer, Hit, Query, Target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,6 +42,8 @@ class Output:
     as_paths: bool
     nul: bool
     preview: bool
+    pages: bool  # whether to say how to go on
+    judged: bool  # whether "no match" is an answer rather than a note
 
 
 def query(
@@ -51,24 +52,126 @@ def query(
         str | None, typer.Argument(metavar="[TEXT]", help="What to look for, in words.")
     ] = None,
     image: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             "--image", metavar="FILE", help="Look for what is like this picture; - reads stdin."
         ),
     ] = None,
     like: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             "--like", metavar="KEY", help="Look for what is like this item of the collection."
         ),
     ] = None,
+    more_like: Annotated[
+        str | None,
+        typer.Option("--more-like", metavar="KEY", help="Like --like, without the item itself."),
+    ] = None,
+    plus: Annotated[
+        list[str] | None,
+        typer.Option("--plus", metavar="TEXT^WEIGHT", help="One more thing to look for."),
+    ] = None,
+    minus: Annotated[
+        list[str] | None,
+        typer.Option("--minus", metavar="TEXT^WEIGHT", help="What it should not be like."),
+    ] = None,
+    concept: Annotated[
+        list[str] | None,
+        typer.Option("--concept", metavar="NAME^WEIGHT", help="Look for a saved concept."),
+    ] = None,
+    up: Annotated[
+        list[str] | None,
+        typer.Option("--up", metavar="KEY", help="A good answer: move the query towards it."),
+    ] = None,
+    down: Annotated[
+        list[str] | None,
+        typer.Option("--down", metavar="KEY", help="A bad answer: move the query away from it."),
+    ] = None,
+    template: Annotated[
+        list[str] | None,
+        typer.Option("--template", metavar="TEXT", help='Word texts so: "a photo of {}".'),
+    ] = None,
     to: Annotated[
-        Literal["image", "text"] | None,
+        Literal["image", "text", "both"] | None,
+        typer.Option("--to", help="What is compared and answered; the collection's own default."),
+    ] = None,
+    mode: Annotated[
+        Literal["vector", "lexical", "hybrid"] | None,
+        typer.Option("--mode", help="Search by meaning, by words, or by both."),
+    ] = None,
+    fusion: Annotated[
+        Literal["rank", "relevance"] | None,
+        typer.Option("--fusion", help="Join words and vectors by reciprocal rank or relevance."),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option("--weights", metavar="image=N,text=N,lexical=N", help="Of what is joined."),
+    ] = None,
+    where: Annotated[
+        str | None,
+        typer.Option("--where", metavar="FILTER", help="Only items for which this is true."),
+    ] = None,
+    within: Annotated[
+        list[str] | None,
+        typer.Option("--within", metavar="CONCEPT", help="Only items that belong to a concept."),
+    ] = None,
+    outside: Annotated[
+        list[str] | None,
+        typer.Option("--outside", metavar="CONCEPT", help="Only items that do not belong to it."),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option("--exclude", metavar="KEY", help="Never this item.")
+    ] = None,
+    min_relevance: Annotated[
+        str | None,
+        typer.Option("--min-relevance", metavar="0..1|auto", help="Leave the less relevant out."),
+    ] = None,
+    sort: Annotated[
+        list[str] | None,
         typer.Option(
-            "--to", help="Kind of answers: images for a text by default, otherwise both kinds."
+            "--sort", metavar="[-]NAME", help="Order the relevant ones; - for descending."
         ),
     ] = None,
+    boost: Annotated[
+        list[str] | None,
+        typer.Option("--boost", metavar="NAME=VALUE^FACTOR", help="Multiply an item's odds."),
+    ] = None,
+    modifiers: Annotated[
+        str | None,
+        typer.Option("--modifiers", metavar="JSON", help="Boosts, decays, pinned and buried keys."),
+    ] = None,
+    pin: Annotated[
+        list[str] | None, typer.Option("--pin", metavar="KEY@PLACE", help="Put an item there.")
+    ] = None,
+    bury: Annotated[
+        list[str] | None, typer.Option("--bury", metavar="KEY", help="Put an item last.")
+    ] = None,
+    diversity: Annotated[
+        float | None,
+        typer.Option("--diversity", metavar="0..1", help="How much answers should differ."),
+    ] = None,
+    group: Annotated[
+        bool, typer.Option("--group", help="One answer for each group of variants.")
+    ] = False,
+    facet: Annotated[
+        list[str] | None,
+        typer.Option("--facet", metavar="NAME", help="Count the values of an attribute."),
+    ] = None,
+    cursor: Annotated[
+        str | None,
+        typer.Option("--cursor", metavar="CURSOR", help="Go on after the page that gave it."),
+    ] = None,
+    pages: Annotated[
+        bool, typer.Option("--pages", help="Give the cursor of the next page.")
+    ] = False,
     k: Annotated[int, typer.Option("-k", help="How many answers (of each kind).")] = 10,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say what was done, and where each answer stood.")
+    ] = False,
+    save: Annotated[
+        str | None,
+        typer.Option("--save-concept", metavar="NAME", help="Keep this query as a concept."),
+    ] = None,
     as_json: JsonOption = False,
     paths: Annotated[
         bool, typer.Option("--paths", help="Print the files' paths alone, one per line.")
@@ -86,96 +189,151 @@ def query(
 ) -> None:
     """Find the pictures and texts nearest to some words, a picture or an item.
 
+    Several of TEXT, --image, --like, --plus, --minus and --concept are one query of all of them;
+    those that take a weight take it after a ^, as in --plus "red^0.5".
+
     \b
     Example:
       mmsearch query "red car"
       mmsearch query --image photo.jpg --to text
-      mmsearch query --like shop/car-03.jpg -k 5 --preview
+      mmsearch query --like shop/car-03.jpg --plus red --minus people -k 5 --preview
+      mmsearch query "shoes" --where "price < 50 and stock > 0" --group --facet colour
       mmsearch query "cat on a sofa" -0 | xargs -0 cp -t cats/
     """
-    if sum(part is not None for part in (text, image, like)) != 1:
-        raise UsageError(
-            'say what to look for, in one way: mmsearch query "red car", --image FILE or --like KEY'
-        )
     if as_json and (paths or nul):
         raise UsageError("--json and --paths (or -0) are two ways to print: choose one")
-    output = Output(as_json=as_json, as_paths=paths or nul, nul=nul, preview=preview)
-    term = Term(text=text, image=_picture(image), item=like)
+    if (image or []).count(STDIN) > 1:
+        raise UsageError("stdin is one picture: give --image - once")
+    output = Output(
+        as_json=as_json,
+        as_paths=paths or nul,
+        nul=nul,
+        preview=preview,
+        pages=pages or cursor is not None,
+        judged=min_relevance is not None,
+    )
+    asked = Query(
+        terms=query_options.terms(
+            text,
+            images=[_picture(name) for name in image or ()],
+            items=[*(like or ()), *([more_like] if more_like is not None else [])],
+            plus=plus or (),
+            minus=minus or (),
+            concepts=concept or (),
+        ),
+        to=to,
+        k=k,
+        mode=mode,
+        fusion=fusion,
+        weights=query_options.weights(weights),
+        templates=tuple(template) if template else None,
+        liked=tuple(up or ()),
+        disliked=tuple(down or ()),
+        where=query_options.where(where),
+        within=query_options.memberships(within or (), outside or ()),
+        exclude=(*(exclude or ()), *([more_like] if more_like is not None else [])),
+        min_relevance=query_options.relevance(min_relevance),
+        sort=query_options.sort(sort or ()),
+        modifiers=query_options.modifiers(modifiers, boost or (), pin or (), bury or ()),
+        diversity=diversity,
+        group=group,
+        facets=tuple(facet or ()),
+        cursor=cursor,
+        explain=explain,
+    )
+    if not asked.terms and not asked.liked and asked.where is None:
+        raise UsageError(
+            'say what to look for: mmsearch query "red car", --image FILE, --like KEY, or list '
+            "items with --where FILTER"
+        )
     with open_collection(ctx, collection) as opened:
+        asked = query_options.with_keys(opened, asked)
+        if save is not None:
+            opened.save_concept(save, asked)
         first: Hit | None = None
-        for number, modality in enumerate(_kinds(opened, term, to)):
-            hits = _search(opened, Query((term,), modality, k))
-            _print_hits(opened, hits, modality, output, after_another=number > 0)
-            first = first or next(iter(hits), None)
+        for number, kind in enumerate(_kinds(opened, asked)):
+            answer = opened.answer(replace(asked, to=kind))
+            _print(opened, answer, kind, output, after_another=number > 0)
+            first = first or next(iter(answer.hits), None)
         if open_first:
             _open(opened, first)
 
 
-def _kinds(collection: Collection, term: Term, to: Modality | None) -> Sequence[Modality]:
-    """The kinds of answers asked for, each a search of its own: their scores do not compare."""
-    if to is not None:
-        return (to,)
+def _kinds(collection: Collection, asked: Query) -> Sequence[Target | None]:
+    """The kinds of answers asked for. Where a folder of photos also holds texts, a picture is
+    compared with both, each a search of its own: their scores do not compare."""
+    defaults = collection.defaults()
+    plain = asked.to is None and asked.mode in (None, "vector") and asked.cursor is None
+    by_text = any(term.text is not None or term.concept is not None for term in asked.terms)
+    if not plain or not asked.terms or by_text or defaults is None or defaults.to == "both":
+        return (asked.to,)
     status = collection.status()
     counts = {"image": status.images, "text": status.texts}
-    kinds = [modality for modality in MODALITIES if counts[modality]] or [MODALITIES[0]]
-    return kinds[:1] if term.text is not None else kinds
+    return [modality for modality in MODALITIES if counts[modality]]
 
 
-def _search(collection: Collection, query: Query) -> list[Hit]:
-    """Search; a KEY that names no item is tried once more as a path from here."""
-    (term,) = query.terms
-    try:
-        return collection.search(query)
-    except ItemNotFoundError as unknown:
-        if term.item is None:
-            raise
-        try:
-            return collection.search(
-                replace(query, terms=(Term(item=key_of_path(collection, term.item)),))
-            )
-        except ItemNotFoundError:
-            raise unknown from None
-
-
-def _picture(name: str | None) -> Image.Image | Path | None:
+def _picture(name: str) -> Image.Image | Path:
     """The query picture: a path, or what comes on stdin. Raises ImageError."""
-    if name is None or name != STDIN:
-        return None if name is None else Path(name)
+    if name != STDIN:
+        return Path(name)
     from mmsearch.images import decode
 
     return decode(sys.stdin.buffer, STDIN_TARGET).image
 
 
-def _print_hits(
+def _print(
     collection: Collection,
-    hits: list[Hit],
-    modality: Modality,
+    answer: Answer,
+    kind: Target | None,
     output: Output,
     *,
     after_another: bool,
 ) -> None:
-    if output.as_paths:
-        _print_paths(collection, hits, b"\0" if output.nul else b"\n")
-        return
+    """The hits on stdout; what is said about them on stderr, or with --json as last lines."""
+    hits = answer.hits
     if output.as_json:
         for hit in hits:
             typer.echo(render.hit_json(hit))
+        for line in render.answer_json(answer, pages=output.pages, judged=output.judged):
+            typer.echo(line)
+        _note_no_match(answer)
         return
-    if after_another:
-        typer.echo()
+    if output.as_paths:
+        _print_paths(collection, hits, b"\0" if output.nul else b"\n")
+    else:
+        if after_another:
+            typer.echo()
+        _print_table(collection, hits, kind, output)
+        for facet in answer.facets:
+            typer.echo("\n" + render.facet_table(facet))
+    for line in answer.explain:
+        typer.echo(render.visible(line), err=True)
+    _note_no_match(answer)
+    if answer.cursor is not None and output.pages:
+        typer.echo(f"more: --cursor {answer.cursor}", err=True)
+
+
+def _note_no_match(answer: Answer) -> None:
+    if answer.no_match is not None and answer.no_match not in answer.explain:
+        typer.echo(answer.no_match, err=True)
+
+
+def _print_table(
+    collection: Collection, hits: Sequence[Hit], kind: Target | None, output: Output
+) -> None:
+    title = kind or (hits[0].modality if hits else MODALITIES[0])
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    table = render.hits_table(
-        hits, [file_of(collection, hit) for hit in hits], title=modality, width=width
-    )
+    files = [file_of(collection, hit) for hit in hits]
+    table = render.hits_table(hits, files, title=title, width=width)
     if output.preview:
         from mmsearch.cli import preview
 
-        preview.show(collection, hits, table)
+        preview.show(collection, list(hits), table)
     else:
         typer.echo(table)
 
 
-def _print_paths(collection: Collection, hits: list[Hit], end: bytes) -> None:
+def _print_paths(collection: Collection, hits: Sequence[Hit], end: bytes) -> None:
     """The answers' files, byte for byte as they are named on disk."""
     files = [file for hit in hits if (file := file_of(collection, hit)) is not None]
     sys.stdout.flush()

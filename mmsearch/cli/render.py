@@ -9,11 +9,11 @@ import unicodedata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from mmsearch.models.registry import ModelRecord
-    from mmsearch.types import Failure, Hit, IndexReport
+    from mmsearch.types import Answer, Facet, Failure, Hit, IndexReport
 
 SURROGATES = re.compile("[\ud800-\udfff]")
 SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
@@ -58,19 +58,63 @@ def to_json(value: Mapping[str, Any]) -> str:
 
 
 def hit_json(hit: Hit) -> str:
-    """`hit` as one line of JSON with the fields of `mmsearch.Hit`."""
-    return to_json(
-        {
-            "rank": hit.rank,
-            "score": round(hit.score, 6),
-            "key": hit.key,
-            "modality": hit.modality,
-            "path": hit.path,
-            "text": hit.text,
-            "group": hit.group,
-            "attributes": dict(hit.attributes),
-        }
-    )
+    """`hit` as one line of JSON with the fields of `mmsearch.Hit`.
+
+    Relevance, variants and parts stand there only where they are known.
+    """
+    value: dict[str, Any] = {
+        "rank": hit.rank,
+        "score": round(hit.score, 6),
+        "key": hit.key,
+        "modality": hit.modality,
+        "path": hit.path,
+        "text": hit.text,
+        "group": hit.group,
+        "attributes": dict(hit.attributes),
+    }
+    if hit.relevance is not None:
+        value["relevance"] = hit.relevance
+    if hit.variants is not None:
+        value["variants"] = hit.variants
+    if hit.parts is not None:
+        value["parts"] = {name: vars(part) for name, part in hit.parts.items()}
+    return to_json(value)
+
+
+def answer_json(answer: Answer, *, pages: bool, judged: bool) -> Iterator[str]:
+    """What an answer holds beside its hits: one line for each kind that there is, told from hits
+    and from each other by its first field."""
+    for facet in answer.facets:
+        yield to_json({"facet": facet.attribute, **_facet_fields(facet)})
+    if judged and answer.no_match is not None:
+        yield to_json({"no_match": answer.no_match})
+    if pages:
+        yield to_json({"cursor": answer.cursor, "total": answer.total})
+    if answer.explain:
+        yield to_json({"explain": list(answer.explain)})
+
+
+def _facet_fields(facet: Facet) -> dict[str, Any]:
+    return {
+        "counts": [{"value": value, "count": count} for value, count in facet.counts],
+        "distinct": facet.distinct,
+        "missing": facet.missing,
+        "low": facet.low,
+        "high": facet.high,
+    }
+
+
+def facet_table(facet: Facet) -> str:
+    """An attribute's values and their counts, the most frequent first."""
+    head = f"{visible(facet.attribute)}: {facet.distinct} values"
+    if facet.low is not None and facet.high is not None:
+        head += f" from {facet.low:g} to {facet.high:g}"
+    if facet.missing:
+        head += f", {facet.missing} items without"
+    lines = [f"{count:>8}  {visible(str(value))}" for value, count in facet.counts]
+    if facet.distinct > len(facet.counts):
+        lines.append(f"{'':>8}  … and {facet.distinct - len(facet.counts)} more")
+    return "\n".join([head, *lines])
 
 
 def hits_table(

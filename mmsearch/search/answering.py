@@ -87,7 +87,8 @@ class Answering:
         """
         started = time.perf_counter()
         explain: list[str] = []
-        seq = self._catalog.seq()
+        seq = self._indexes.seq
+        self._candidates.refresh(seq)
         after = _cursor(query)
         rules = self._rules(query)
         allowed = self._candidates.allowed(query, self._members, explain)
@@ -96,7 +97,8 @@ class Answering:
         if query.terms or query.liked:
             search = self._planner.plan(query, self.defaults(), allowed, explain)
             search = replace(search, judged=judged or _rests_on_relevance(query))
-            self._explain(search, explain)
+            if query.explain:
+                self._explain(search, explain)
         ranking = self._rankings.blocks(search) if search else _listing(allowed)
         stream = Stream(arrange.without(ranking, excluded))
         least, no_match = _judge(stream.head(), query)
@@ -125,7 +127,7 @@ class Answering:
 
     def _known(self) -> tuple[Defaults, int]:
         """The defaults, and how many live items there are; counted once per change."""
-        seq = self._catalog.seq()
+        seq = self._indexes.seq
         if self._defaults is None or self._defaults[0] != seq:
             counts = self._catalog.counts()
             self._defaults = seq, Defaults.of(counts), counts["items"]

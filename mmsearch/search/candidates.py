@@ -31,6 +31,11 @@ class Candidates:
         self._catalog = catalog
         self._columns: Columns | None = None
         self._asked = False
+        self._seq = -1
+
+    def refresh(self, seq: int) -> None:
+        """Tell how far the catalog is, at the start of each query."""
+        self._seq = seq
 
     @property
     def columns(self) -> Columns:
@@ -39,7 +44,8 @@ class Candidates:
             from mmsearch.columns.columns import Columns
 
             self._columns = Columns(self._catalog)
-        self._columns.refresh()
+        if self._columns.seq < self._seq:
+            self._columns.refresh()
         return self._columns
 
     def allowed(self, query: Query, members: Members, explain: list[str]) -> Ids | None:

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 
 class Indexes:
-    """One index per modality of one encoder's space; each is loaded on its first use."""
+    """One index per modality of one encoder's space; each is loaded on its first use.
+
+    `refresh` at the start of a query reads how far the catalog is; the indexes that the query
+    uses are caught up to there, so that all its parts see one state.
+    """
 
     def __init__(
         self,
@@ -34,11 +38,17 @@ class Indexes:
         self._vectors = vectors
         self._snapshots = snapshots
         self._indexes: dict[Modality, FaissIndex] = {}
+        self.seq = -1  # of the catalog at the last refresh
         self._ids: dict[Modality, tuple[int, Ids]] = {}
 
+    def refresh(self) -> int:
+        """Read the catalog's sequence number, once per query."""
+        self.seq = self._catalog.seq()
+        return self.seq
+
     def get(self, modality: Modality) -> FaissIndex:
-        """The index of one modality, caught up with the catalog."""
-        newest = self._catalog.seq()
+        """The index of one modality, caught up with the catalog as it was at the last refresh."""
+        newest = self.seq
         index = self._indexes.get(modality)
         if index is None:
             index = self._snapshots(modality).load(newest) or FaissIndex(self._info.dim)

@@ -53,10 +53,12 @@ class Searcher:
 
     def index(self, modality: Modality) -> FaissIndex:
         """The index of one modality, caught up with the catalog."""
+        self._indexes.refresh()
         return self._indexes.get(modality)
 
     def save(self, modality: Modality) -> None:
         """Snapshot the caught-up index. Raises StorageError."""
+        self._indexes.refresh()
         self._indexes.save(modality)
 
     def search(self, queries: Sequence[Query]) -> list[list[Hit]]:
@@ -66,6 +68,7 @@ class Searcher:
         """
         for query in queries:
             validate(query)
+        self._indexes.refresh()
         answers: list[list[Hit]] = [[] for _ in queries]
         groups: dict[tuple[Modality, int], list[int]] = {}
         for number, query in enumerate(queries):
@@ -78,7 +81,7 @@ class Searcher:
         vectors = self._encode(queries, groups)
         for (modality, k), members in groups.items():
             rows = np.stack([vectors[member] for member in members])
-            scores, ids = self.index(modality).search(rows, k)
+            scores, ids = self._indexes.get(modality).search(rows, k)
             found = self._catalog.items(set(ids.ravel().tolist()))
             for member, row_scores, row_ids in zip(members, scores, ids, strict=True):
                 pairs = zip(row_ids.tolist(), row_scores.tolist(), strict=True)
@@ -93,11 +96,12 @@ class Searcher:
     def answer(self, query: Query) -> Answer:
         """Everything that one query asks for. Raises as `search` does."""
         validate(query)
+        self._indexes.refresh()
         return self._full.answer(query)
 
     def defaults(self) -> Defaults:
         """What the collection answers with where a query leaves it open."""
-        seq = self._catalog.seq()
+        seq = self._indexes.refresh()
         if self._defaults is None or self._defaults[0] != seq:
             self._defaults = seq, Defaults.of(self._catalog.counts())
         return self._defaults[1]
