@@ -43,15 +43,18 @@ def count_values(attribute: str, column: Iterable[object], top: int = 10) -> Fac
     """
     if top < 1:
         raise UsageError(f"a facet needs at least one bucket, not {top}")
-    rows = [_values(value) for value in column]
-    counts = Counter(value for values in rows for value in values)
+    rows = [(_values(value), times) for value, times in _tally(column)]
+    counts: Counter[_Kinded] = Counter()
+    for values, times in rows:
+        for value in values:
+            counts[value] += times
     best = sorted(counts.items(), key=lambda pair: (-pair[1], _text(pair[0])))[:top]
     shown = {key for key, _ in best}
     return Facet(
         attribute,
         tuple(Bucket(key[1], count) for key, count in best),
-        missing=sum(not values for values in rows),
-        others=sum(bool(values) and not values & shown for values in rows),
+        missing=sum(times for values, times in rows if not values),
+        others=sum(times for values, times in rows if values and not values & shown),
     )
 
 
@@ -68,22 +71,38 @@ def count_ranges(attribute: str, column: Iterable[object], bounds: Sequence[floa
     edges = [None, *bounds, None]
     counts = [0] * (len(bounds) + 1)
     missing = 0
-    for value in column:
+    for value, times in _tally(column):
         numbers = {
             float(one)
             for kind, one in _values(value)
             if kind == "number" and not isinstance(one, str)
         }
         hit = {sum(number >= bound for bound in bounds) for number in numbers}
-        missing += not hit
+        missing += 0 if hit else times
         for place in hit:
-            counts[place] += 1
+            counts[place] += times
     buckets = (Bucket(None, n, edges[i], edges[i + 1]) for i, n in enumerate(counts))
     return Facet(attribute, tuple(buckets), missing, 0)
 
 
 # A value with its kind: Python holds True == 1, a shop does not.
 _Kinded = tuple[str, Value]
+
+
+# Values of exactly these types have a hash, and are told apart by `type`, faster than isinstance.
+_PLAIN = frozenset((str, int, float, bool, type(None)))
+
+
+def _tally(column: Iterable[object]) -> list[tuple[object, int]]:
+    """Each different value with the number of its items: equal values are looked at once. Lists
+    and objects, which have no hash, come one by one."""
+    values = list(column)
+    others: list[object] = []
+    if not set(map(type, values)) <= _PLAIN:
+        others = [value for value in values if type(value) not in _PLAIN]
+        values = [value for value in values if type(value) in _PLAIN]
+    counts = Counter(zip(map(type, values), values, strict=True))  # 1 and True hash the same
+    return [*((value, times) for (_, value), times in counts.items()), *((v, 1) for v in others)]
 
 
 def _values(value: object) -> set[_Kinded]:

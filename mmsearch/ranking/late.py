@@ -52,12 +52,17 @@ class Weights:
     """How much the two modalities weigh, and how much their standard scores are correlated over
     the items that have both (0: what one says is news to the other).
 
+    The defaults are measured (`benchmarks/late_fusion.py`, 2026-11-25, `mini`, 1,389 products and
+    414 attribute queries): nDCG@10 of 0.742 with titles against 0.719 by titles and 0.466 by
+    pictures alone, and 0.683 against 0.640 where titles do not name the colour; 0.2 to 0.4 for the
+    picture are within 0.010, reciprocal ranks are below titles alone.
+
     Raises UsageError for a weight below 0, two weights of 0, or a correlation outside [-1, 1].
     """
 
-    image: float = 0.5
-    text: float = 0.5
-    correlation: float = 0.0
+    image: float = 0.3
+    text: float = 0.7
+    correlation: float = 0.6
 
     def __post_init__(self) -> None:
         for name in ("image", "text"):
