@@ -13,7 +13,7 @@ from mmsearch.catalog.catalog import Catalog
 from mmsearch.columns import facets
 from mmsearch.columns.dictionary import ABSENT, Dictionary
 from mmsearch.columns.facets import Facet
-from mmsearch.columns.suggest import Completions, tally
+from mmsearch.columns.suggest import Completions
 from mmsearch.columns.truth import TRUE, truths
 from mmsearch.filters.build import Builder
 
@@ -136,17 +136,7 @@ class Columns:
         there is no value or a list. Raises FilterError for the name.
         """
         codes, dictionary = self._named(name)
-        chosen = codes[self._rows(ids)]
-        kinds = {"boolean", "number", "string"}
-        scalar = np.any([dictionary.is_kind(cast("ValueType", kind)) for kind in kinds], axis=0)
-        places = [code for code in np.unique(chosen).tolist() if scalar[code]]
-        keys = {code: facets.sort_key(dictionary.values[code]) for code in places}
-        ranks = np.full(len(dictionary), -1, np.int64)
-        rank, last = -1, None
-        for code in sorted(places, key=lambda code: keys[code]):
-            rank += last is None or keys[code] != keys[last]
-            ranks[code], last = rank, code
-        return ranks[chosen]
+        return facets.ranks(codes[self._rows(ids)], dictionary)
 
     def groups(self, ids: Ids) -> npt.NDArray[np.int64]:
         """(n,) int64, equal for items of one group; an item without one has a negative number."""
@@ -169,13 +159,13 @@ class Columns:
             if self._counts is None or self._counts[0] != self.seq:
                 rows = len(self._row_ids)
                 live = [(column.codes(rows)[self._live], column.dictionary) for column in columns]
-                self._counts = self.seq, tally(live)
+                self._counts = self.seq, self._completions.tally(live)
             return self._completions.starting_with(prefix, self._counts[1], k)
 
     # ---- inside
 
     def _mask(self, filter: Filter) -> npt.NDArray[np.bool_]:
-        return (truths(filter, self._field) == TRUE) & self._live
+        return np.equal(truths(filter, self._field), TRUE) & self._live
 
     def _named(self, name: str) -> tuple[Codes, Dictionary]:
         return self._field(Builder(self.schema()).field(name))
@@ -206,12 +196,19 @@ class Columns:
         if pairs:
             ids, codes = np.array(pairs, np.int64).T
             # An item may have come since the rows were read.
-            known = np.isin(ids, self._row_ids, assume_unique=True)
+            known = self._has(ids)
             column.codes(len(self._row_ids))[self._rows(ids[known])] = codes[known]
 
     def _rows(self, ids: Ids) -> npt.NDArray[np.intp]:
         """(n,) the rows of known ids."""
         return np.searchsorted(self._row_ids, ids)
+
+    def _has(self, ids: Ids) -> npt.NDArray[np.bool_]:
+        """(n,) whether there is a row of each id."""
+        if not len(self._row_ids):
+            return np.zeros(len(ids), np.bool_)
+        rows = np.minimum(self._rows(ids), len(self._row_ids) - 1)
+        return np.equal(self._row_ids[rows], ids)
 
     def _take(self, chunk: Iterable[Content]) -> None:
         """Put changed items, in the order of ids, into their rows; new ones come after all."""
@@ -219,7 +216,7 @@ class Columns:
         ids = np.array([item.id for item in items], np.int64)
         last = self._row_ids[-1] if len(self._row_ids) else -1
         # Unknown among the old: removed for good while the rows were read the first time.
-        wanted = (ids > last) | np.isin(ids, self._row_ids, assume_unique=True)
+        wanted = (ids > last) | self._has(ids)
         items = [item for item, is_wanted in zip(items, wanted.tolist(), strict=True) if is_wanted]
         ids = ids[wanted]
         new = ids[ids > last]

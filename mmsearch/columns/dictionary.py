@@ -42,6 +42,7 @@ class Dictionary:
     def __init__(self) -> None:
         self.values: list[Any] = [None]
         self.exact = True  # `numbers` are the values, none is rounded
+        self.strings = 0  # how many of the values are strings
         self._kinds = array("b", [ABSENT])
         self._numbers = array("d", [float("nan")])
         self._codes: dict[Any, int] = {}
@@ -92,7 +93,7 @@ class Dictionary:
 
     def is_kind(self, kind: ValueType) -> npt.NDArray[np.bool_]:
         """(m,) whether each value is of this type."""
-        return self.kinds == _KIND_OF[kind]
+        return np.equal(self.kinds, _KIND_OF[kind])
 
     def types(self) -> set[ValueType]:
         """The types of all values that were ever seen."""
@@ -101,6 +102,7 @@ class Dictionary:
     def _append(self, value: Any, code: int) -> None:
         kind = type_of(value)
         self.values.append(value)
+        self.strings += kind == "string"
         self._kinds.append(_KIND_OF[kind])
         self._numbers.append(float(comparable(value)) if kind == "number" else float("nan"))
         if isinstance(value, int) and not -_EXACT <= value <= _EXACT:
@@ -121,7 +123,7 @@ def comparable(value: Any) -> Any:
     return value
 
 
-def fits_float(value: float) -> bool:
+def fits_float(value: Any) -> bool:
     """Whether a number is a float without rounding."""
     return isinstance(value, float) or -_EXACT <= value <= _EXACT
 

@@ -54,8 +54,31 @@ def count(name: str, codes: Codes, dictionary: Dictionary, k: int) -> Facet:
             dictionary.element_codes, weights=weights, minlength=len(dictionary.elements)
         ).astype(np.int64)
         tallies = _merged(tallies + _scalars(dictionary.elements, inside))
+    distinct = len(tallies)
+    if distinct > k:  # only those that can be among the first need an order
+        numbers = np.array([number for _, number in tallies])
+        least = np.partition(numbers, distinct - k)[distinct - k]
+        tallies = [tally for tally in tallies if tally[1] >= least]
     tallies.sort(key=lambda tally: (-tally[1], sort_key(tally[0])))
-    return Facet(name, tuple(tallies[:k]), len(tallies), missing, _range(dictionary, counts))
+    return Facet(name, tuple(tallies[:k]), distinct, missing, _range(dictionary, counts))
+
+
+def ranks(codes: Codes, dictionary: Dictionary) -> npt.NDArray[np.int64]:
+    """(n,) int64 places of the values with these codes (n,) in their order, equals alike.
+
+    The order is that of `sort_key`; -1 for what is no scalar.
+    """
+    used, inverse = np.unique(codes, return_inverse=True)
+    scalar = _is_scalar(dictionary)[used]
+    places = np.full(len(used), -1, np.int64)
+    if dictionary.exact and dictionary.is_kind("number")[used[scalar]].all():
+        numbers = dictionary.numbers[used[scalar]]
+        places[scalar] = np.unique(numbers, return_inverse=True)[1]
+    else:
+        keys = [sort_key(dictionary.values[code]) for code in used[scalar].tolist()]
+        place = {key: number for number, key in enumerate(sorted(set(keys)))}
+        places[scalar] = [place[key] for key in keys]
+    return places[inverse]
 
 
 def sort_key(value: Any) -> tuple[int, Any]:
@@ -66,15 +89,19 @@ def sort_key(value: Any) -> tuple[int, Any]:
 
 
 def _scalars(dictionary: Dictionary, counts: npt.NDArray[np.int64]) -> list[tuple[Any, int]]:
-    scalar = (
-        dictionary.is_kind("string") | dictionary.is_kind("number") | dictionary.is_kind("boolean")
-    )
-    chosen = np.flatnonzero(scalar & (counts > 0))
+    chosen = np.flatnonzero(_is_scalar(dictionary) & (counts > 0))
     found = counts[chosen].tolist()
     return [
         (dictionary.values[code], number)
         for code, number in zip(chosen.tolist(), found, strict=True)
     ]
+
+
+def _is_scalar(dictionary: Dictionary) -> npt.NDArray[np.bool_]:
+    """(m,) which values are strings, numbers or truths."""
+    return (
+        dictionary.is_kind("string") | dictionary.is_kind("number") | dictionary.is_kind("boolean")
+    )
 
 
 def _merged(tallies: list[tuple[Any, int]]) -> list[tuple[Any, int]]:

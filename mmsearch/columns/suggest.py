@@ -23,17 +23,15 @@ _SHORTLIST = 10
 
 
 class Completions:
-    """The strings of some dictionaries in alphabetical order, accents and case folded.
-
-    `size` is the number of values that it was made of: more values need a new one.
-    """
+    """The strings of some dictionaries in alphabetical order, accents and case folded."""
 
     def __init__(self, dictionaries: Sequence[Dictionary]) -> None:
-        self.size = _size(dictionaries)
+        self._strings = _strings(dictionaries)
+        self._lengths = [(len(one), len(one.elements)) for one in dictionaries]
         entries: list[tuple[str, int]] = []
         start = 0
         self._shown: list[str] = []
-        for one in (d for pair in dictionaries for d in (pair, pair.elements)):
+        for one in (part for whole in dictionaries for part in (whole, whole.elements)):
             for code in np.flatnonzero(one.is_kind("string")).tolist():
                 value = one.values[code]
                 if len(value) <= MAX_LENGTH and "://" not in value:
@@ -49,7 +47,7 @@ class Completions:
     ) -> list[tuple[str, int]]:
         """The k most frequent strings that start so, ties in alphabetical order.
 
-        `counts` (as `tally` gives them) are items per value. Spellings that only differ in accents
+        `counts` (see `tally`) are items per value. Spellings that only differ in accents
         or case are one, shown as the most frequent of them.
         """
         wanted = fold(prefix).lstrip()
@@ -66,22 +64,25 @@ class Completions:
         return [suggestion for _, suggestion in ranked[:k]]
 
     def is_current(self, dictionaries: Sequence[Dictionary]) -> bool:
-        return self.size == _size(dictionaries)
+        """Whether these dictionaries, which only grow, have no string that is not known here."""
+        return self._strings == _strings(dictionaries)
+
+    def tally(self, columns: Sequence[tuple[Codes, Dictionary]]) -> npt.NDArray[np.int64]:
+        """How many items, whose values have these codes, have each value and each element.
+
+        The columns are those of the dictionaries; what came since is no string.
+        """
+        counts = [np.zeros(0, np.int64)]
+        for (codes, dictionary), (values, elements) in zip(columns, self._lengths, strict=False):
+            whole = np.bincount(codes, minlength=len(dictionary))
+            inside = np.bincount(
+                dictionary.element_codes,
+                weights=whole[dictionary.list_codes],
+                minlength=len(dictionary.elements),
+            )
+            counts += [whole[:values], inside.astype(np.int64)[:elements]]
+        return np.concatenate(counts)
 
 
-def tally(columns: Sequence[tuple[Codes, Dictionary]]) -> npt.NDArray[np.int64]:
-    """How many items have each value of each dictionary, and each element of its lists."""
-    counts = []
-    for codes, dictionary in columns:
-        whole = np.bincount(codes, minlength=len(dictionary))
-        inside = np.bincount(
-            dictionary.element_codes,
-            weights=whole[dictionary.list_codes],
-            minlength=len(dictionary.elements),
-        )
-        counts += [whole, inside.astype(np.int64)]
-    return np.concatenate(counts) if counts else np.zeros(0, np.int64)
-
-
-def _size(dictionaries: Sequence[Dictionary]) -> int:
-    return sum(len(one) + len(one.elements) for one in dictionaries)
+def _strings(dictionaries: Sequence[Dictionary]) -> int:
+    return sum(one.strings + one.elements.strings for one in dictionaries)

@@ -103,10 +103,9 @@ def _equal(values: Dictionary, wanted: Sequence[Value]) -> Mask:
     """(m,) which values are one of `wanted`, all of one type; other types: never."""
     kind = type_of(wanted[0])
     if kind == "number":
-        numbers = cast("Sequence[float]", wanted)
-        if values.exact and all(fits_float(number) for number in numbers):
-            return np.isin(values.numbers, np.array(numbers, np.float64))
-        chosen = set(numbers)
+        if values.exact and all(map(fits_float, wanted)):
+            return np.isin(values.numbers, np.array(wanted, np.float64))
+        chosen = set(wanted)
         return _each(values, kind, lambda value: comparable(value) in chosen)
     hits = np.zeros(len(values), np.bool_)
     hits[[code for one in wanted if (code := values.find(one)) is not None]] = True
@@ -117,7 +116,7 @@ def _ordered(values: Dictionary, op: str, value: Value) -> Mask:
     """(m,) which values of the type of `value`, a number or a string, compare so with it."""
     compare = _OPERATORS[op]
     kind = type_of(value)
-    if kind == "number" and values.exact and fits_float(cast("float", value)):
+    if kind == "number" and values.exact and fits_float(value):
         return cast("Mask", compare(values.numbers, float(value)))
     return _each(values, kind, lambda one: compare(comparable(one), value))
 

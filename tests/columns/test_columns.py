@@ -129,6 +129,15 @@ def test_values_numbers_and_order(catalog: Catalog) -> None:
     assert columns.values("title", ids(2, 3)) == ["two", None]
 
 
+def test_order_of_numbers_alone_is_that_of_their_values(catalog: Catalog) -> None:
+    prices = [3, 1.5, 3.0, -2, None, 2**60, 2**60 + 1]
+    columns = of(catalog, *(row(f"k{n}", price=p) for n, p in enumerate(prices)))
+    assert columns.order("price", ids(1, 2, 3, 4, 5)).tolist() == [2, 1, 2, 0, -1]
+    assert columns.order("price", ids(7, 6, 1)).tolist() == [2, 1, 0]
+    few = of(catalog, row("x", size=2), row("y", size=1), row("z", size=2.0))
+    assert few.order("size", ids(8, 9, 10, 1)).tolist() == [1, 0, 1, -1]
+
+
 def test_items_of_one_group_share_a_number(catalog: Catalog) -> None:
     columns = of(catalog, row("a", group="g"), row("b"), row("c", group="g"), row("d"))
     one, two, three, four = columns.groups(ids(1, 2, 3, 4)).tolist()
@@ -161,6 +170,10 @@ def test_columns_follow_every_change(catalog: Catalog) -> None:
     assert columns.schema() == {"colour": {"string"}, "size": {"number"}}
     assert columns.values("text", ids(3)) == ["red"]
     assert columns.suggest("r") == [("red", 3)]
+    catalog.set_attributes({1: {"size": 4, "stock": 9}, 2: {"colour": "blue", "size": 5}})
+    columns.refresh()
+    assert columns.suggest("b") == [("blue", 2)]
+    catalog.set_attributes({1: {"size": 3}})
     catalog.commit(Write(states={"missing": [1], "removed": [3]}))
     columns.refresh()
     assert (columns.ids.tolist(), len(columns)) == ([2], 1)
