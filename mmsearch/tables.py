@@ -105,8 +105,11 @@ def rows_to_sources(
 
 
 def clean_text(text: str) -> str:
-    """Stripped and in Unicode normal form C, otherwise unharmed."""
-    return unicodedata.normalize("NFC", text.strip())
+    """Stripped, without U+0000 and in Unicode normal form C, otherwise unharmed.
+
+    SQLite's JSON functions end a string at U+0000: filters would see another value than programs.
+    """
+    return unicodedata.normalize("NFC", text.replace("\0", "").strip())
 
 
 def _checked(path: Path) -> Iterator[tuple[int, Row | TableProblem]]:
@@ -179,7 +182,9 @@ def row_to_source(
         stamp = FileStamp(status.st_size, status.st_mtime_ns)
     if picture is None and text is None:
         return Failure(row_key, f"row {number}: neither text nor picture; fill in one or delete it")
-    attributes = {n: _typed(v) if typed else plain_value(v) for n, v in rest.items()}
+    attributes = {
+        n.replace("\0", ""): _typed(v) if typed else plain_value(v) for n, v in rest.items()
+    }
     return Source(key, picture, text, stamp, group, attributes)
 
 
@@ -260,7 +265,7 @@ def plain_value(value: Any) -> Any:
     if isinstance(value, datetime.datetime | datetime.date | datetime.time):
         return value.isoformat()
     if isinstance(value, dict):
-        return {str(k): plain_value(v) for k, v in value.items()}
+        return {str(k).replace("\0", ""): plain_value(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [plain_value(v) for v in value]
     if value is None or isinstance(value, bool | int):

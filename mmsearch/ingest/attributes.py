@@ -57,10 +57,20 @@ def _why_not(attributes: Any) -> str | None:
         if isinstance(value, float) and not math.isfinite(value):
             return f"attribute {name!r}: {value} is no number that can be stored"
         try:
+            if _has_nul({name: value}):
+                return f"attribute {name!r} holds U+0000, which no filter could see; remove it"
             _json({name: value}).encode()
         except (TypeError, ValueError, RecursionError) as error:
             return f"attribute {name!r} cannot be stored ({error}); give what JSON can hold"
     return None
+
+
+def _has_nul(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(_has_nul(one) for pair in value.items() for one in pair)
+    if isinstance(value, list | tuple):
+        return any(map(_has_nul, value))
+    return isinstance(value, str) and "\0" in value
 
 
 def _json(value: Any) -> str:

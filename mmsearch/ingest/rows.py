@@ -75,7 +75,7 @@ def _row_to_item(
     found = row_to_source(cells, number, table, name, _NO_FILE)
     if isinstance(found, Failure):
         return found
-    attributes = {**found.attributes, **{str(k): plain_value(v) for k, v in more.items()}}
+    attributes = {**found.attributes, **plain_value(dict(more))}
     return Source(
         found.key, found.path, found.text, found.stamp, found.group, attributes, HANDED_OVER
     )

@@ -1,0 +1,33 @@
+"""What is stored can be seen by filters: no string holds U+0000, no number is NaN."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import mmsearch
+from mmsearch.filters import parse
+from tests.support import ColourEncoder
+
+
+def test_nul_is_cleaned_from_items_and_refused_in_updates(tmp_path: Path) -> None:
+    table = tmp_path / "table.jsonl"
+    table.write_text(
+        '{"key": "t", "text": "re\\u0000d", "colour": "r\\u0000ed", "a\\u0000b": [1]}\n'
+    )
+    given = {"key": "u\0", "text": "\0blue", "attributes": {"x\0": ["a\0b", {"c\0": "\0"}]}}
+    loop: list[object] = []
+    loop.append(loop)
+    with mmsearch.open(tmp_path / ".mmsearch", create=True, encoder=ColourEncoder()) as collection:
+        assert collection.index([table]).failures == ()
+        assert collection.upsert([given, {"key": "v", "text": "x", "n": float("nan")}]).added == 2
+        report = collection.update({"u": {"ok": 1, "y\0": 1}, "v": {"y": ["\0"]}, "t": {"y": loop}})
+        items = {item.key: item for item in collection._catalog.stored()}
+        catalog = collection._catalog
+        assert catalog.candidates(parse("colour = 'red' and ab contains 1")).tolist() == [1]
+        assert catalog.candidates(parse("x contains 'ab'")).tolist() == [2]
+        assert catalog.candidates(parse("n is null")).tolist() == [1, 2, 3]
+    assert sorted(items) == ["t", "u", "v"]
+    assert items["t"].text == "red"
+    assert items["u"].attributes == {"x": ["ab", {"c": None}]}
+    assert [failure.key for failure in report.failures] == ["u", "v", "t"]
+    assert all("U+0000" in failure.reason for failure in report.failures[:2])
