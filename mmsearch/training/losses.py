@@ -31,7 +31,8 @@ def symmetric_contrastive(
     """Mean of both directions' cross entropy against a target spread over the positives.
 
     images: (n, d) and texts: (m, d), unit rows. positive: (n, m) mask, or nonnegative shares, with
-    a positive entry in every row and column; a row's target is proportional to its entries.
+    a positive entry in every row; a row's target is proportional to its entries. A text without a
+    positive is a negative of every image, and no row of the mean over texts.
     image_weights: (n,) and text_weights: (m,) weigh the rows and the columns of the mean, as
     clicks do; None counts each once.
     With one positive each it is CLIP's loss (Radford et al. 2021); with several, SupCon's L_out
@@ -40,7 +41,11 @@ def symmetric_contrastive(
     logits = scale * images @ texts.T  # (n, m)
     target = positive.to(logits.dtype)
     by_image = -(logits.log_softmax(dim=1) * target).sum(dim=1) / target.sum(dim=1)  # (n,)
-    by_text = -(logits.log_softmax(dim=0) * target).sum(dim=0) / target.sum(dim=0)  # (m,)
+    owned = target.sum(dim=0) > 0
+    by_text = -(logits.log_softmax(dim=0) * target).sum(dim=0)[owned]  # (owned texts,)
+    by_text = by_text / target.sum(dim=0)[owned]
+    if text_weights is not None:
+        text_weights = text_weights[owned]
     return (_mean(by_image, image_weights) + _mean(by_text, text_weights)) / 2
 
 

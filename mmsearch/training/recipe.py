@@ -1,82 +1,90 @@
-"""Train the projections, then the last image stage, of the bundled model."""
+"""Train the projections, then the last image stages with them, of the bundled model."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from math import cos, log, pi
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from math import log
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmsearch.training.features import FROZEN_STAGES, last_stage
+from mmsearch.training.features import FROZEN_STAGES, folded, last_stages, unfold
 from mmsearch.training.losses import positives, symmetric_contrastive
-from mmsearch.training.table import Table
+from mmsearch.training.optimise import Group, Plan, Step, optimise
+from mmsearch.training.table import Rows, Table
 
 if TYPE_CHECKING:
     import torch
     from open_clip.model import CustomTextCLIP
-    from torch import nn
 
 # How often a batch comes from each set. A batch never mixes sets: telling a dog from a shoe
 # teaches little.
-MIXTURE = {"flickr": 0.62, "fashion": 0.14, "grocery": 0.05, "clothing": 0.03, "renders": 0.16}
+MIXTURE = {"flickr": 0.56, "fashion": 0.2, "grocery": 0.06, "clothing": 0.03, "renders": 0.15}
+# Views of each picture: the picture, its mirror image, then random crops. What repeats little
+# and means much gets more of them.
+VIEWS = {"flickr": 4, "fashion": 2, "grocery": 2, "clothing": 1, "renders": 3}
 MAX_SCALE = 100.0
+STARTING_SCALE = 20.0  # where a contrastive temperature settles within a few dozen steps
 
 
 @dataclass(frozen=True)
 class Phase:
-    """One run of the optimiser. `stage_lr` is the learning rate of the last image stage; 0 leaves
-    it frozen."""
+    """One run of the optimiser. `stage_rate` is the learning rate of the last image stages; 0
+    leaves them frozen. Beside `pictures` and one caption of each, a batch holds `negatives` more
+    captions of the same set."""
 
     name: str
-    steps: int
-    batch: int
-    head_lr: float
-    stage_lr: float = 0.0
-    weight_decay: float = 0.1
-    dropout: float = 0.2
-    warmup: int = 30
-    ema: float = 0.99
+    plan: Plan
+    pictures: int
+    negatives: int
+    head_rate: float
+    stage_rate: float = 0.0
+    head_decay: float = 0.1
+    stage_decay: float = 0.02
+    dropout: float = 0.4
+    text_dropout: float = 0.15
+    mixture: dict[str, float] = field(default_factory=lambda: dict(MIXTURE))
 
 
-HEADS = Phase("heads", steps=1500, batch=512, head_lr=1e-3)
-LAST_STAGE = Phase("last stage", steps=250, batch=256, head_lr=3e-4, stage_lr=2e-4)
+HEADS = Phase(
+    "heads",
+    Plan(steps=400, warmup=50, ema=0.97, checkpoint_every=100),
+    pictures=512,
+    negatives=512,
+    head_rate=1e-3,
+)
+STAGES = Phase(
+    "last stages",
+    Plan(steps=900, warmup=50, ema=0.98, checkpoint_every=100),
+    pictures=128,
+    negatives=1024,
+    head_rate=3e-4,
+    stage_rate=3e-4,
+)
 
 
-def trainable(model: CustomTextCLIP, phase: Phase) -> list[tuple[float, dict[str, nn.Parameter]]]:
-    """Parameters that `phase` moves, by learning rate."""
-    heads = {
-        f"visual.head.{name}": parameter for name, parameter in model.visual.head.named_parameters()
-    }
-    heads.update(
-        (f"text.proj.{name}", parameter) for name, parameter in model.text.proj.named_parameters()
-    )
-    heads["logit_scale"] = model.logit_scale
-    groups = [(phase.head_lr, heads)]
-    if phase.stage_lr:
-        trunk = model.visual.trunk
-        stage = {
-            f"{part}.{name}": parameter
-            for part, module in (
-                ("blocks", trunk.blocks[FROZEN_STAGES:]),
-                ("conv", trunk.conv_head),
-                ("bn", trunk.bn2),
-            )
-            for name, parameter in module.named_parameters()
-        }
-        groups.append((phase.stage_lr, stage))
-    return groups
+def trained_stages(trunk: Any) -> list[torch.nn.Parameter]:
+    """Parameters of the backbone behind the cached maps."""
+    parts = (trunk.blocks[FROZEN_STAGES:], trunk.conv_head, trunk.bn2)
+    return [parameter for part in parts for parameter in part.parameters()]
 
 
-def pool_all(model: CustomTextCLIP, maps: torch.Tensor) -> torch.Tensor:
-    """(n, 160, 7, 7) maps to (n, 1280) features, in small batches."""
-    import torch
+def project_images(model: CustomTextCLIP, pooled: torch.Tensor, dropout: float) -> torch.Tensor:
+    """(n, 1280) pooled features to (n, 384) unit rows."""
+    from torch.nn import functional
 
-    with torch.inference_mode():
-        return torch.cat(
-            [last_stage(model.visual.trunk, part.float()) for part in maps.split(64)]
-        ).clone()
+    mlp = model.visual.head.mlp
+    hidden = mlp.act(mlp.fc1(functional.dropout(pooled, dropout)))
+    return functional.normalize(mlp.fc2(functional.dropout(hidden, dropout)), dim=-1)
+
+
+def project_texts(model: CustomTextCLIP, states: torch.Tensor, dropout: float) -> torch.Tensor:
+    """(n, 384) pooled states to (n, 384) unit rows."""
+    from torch.nn import functional
+
+    return functional.normalize(model.text.proj(functional.dropout(states, dropout)), dim=-1)
 
 
 def train(
@@ -84,98 +92,95 @@ def train(
     table: Table,
     phase: Phase,
     seed: int,
-    after: Callable[[int, float], None] | None = None,
+    checkpoint: Path | None = None,
+    identity: str = "",
+    on_step: Callable[[Step], None] | None = None,
 ) -> None:
     """Run `phase` on `model` in place and leave the moving average of its weights there.
 
-    The model stays in evaluation mode: batch norms keep their ImageNet statistics. `after(step,
-    loss)` is called
-    after every step.
+    Batch norms keep their ImageNet statistics: the stages learn with them folded away. A run that
+    was killed goes on from `checkpoint` where its `identity` is the same.
     """
     import torch
-    from torch.nn import functional
 
-    torch.manual_seed(seed)
-    random = np.random.default_rng(seed)
-    groups = trainable(model.eval(), phase)
-    for parameter in model.parameters():
+    trunk = folded(model.eval().visual.trunk)
+    for parameter in (*model.parameters(), *trunk.parameters()):
         parameter.requires_grad_(False)
-    parameters = [parameter for _, group in groups for parameter in group.values()]
-    optimiser = torch.optim.AdamW(
-        [
-            {
-                "params": [p for p in group.values() if (p.dim() > 1) == decays],
-                "base": rate,
-                "weight_decay": phase.weight_decay * decays,
-            }
-            for rate, group in groups
-            for decays in (True, False)
-        ],
-        betas=(0.9, 0.98),
-    )
-    for parameter in parameters:
+    heads = [*model.visual.head.parameters(), *model.text.proj.parameters(), model.logit_scale]
+    stages = trained_stages(trunk) if phase.stage_rate else []
+    groups = [Group(heads, phase.head_rate, phase.head_decay)]
+    if stages:
+        groups.append(Group(stages, phase.stage_rate, phase.stage_decay))
+    for parameter in (*heads, *stages):
         parameter.requires_grad_(True)
-    average = [parameter.detach().clone() for parameter in parameters]
-    features = None if phase.stage_lr else pool_all(model, table.maps)
-    present = [name for name in MIXTURE if len(table.rows(name, held_out=False))]
-    weights = np.array([MIXTURE[name] for name in present])
-    for step in range(phase.steps):
-        for group in optimiser.param_groups:
-            group["lr"] = group["base"] * schedule(step, phase)
+    present = [name for name in phase.mixture if len(table.rows(name, held_out=False))]
+    weights = np.array([phase.mixture[name] for name in present])
+
+    def loss(_step: int, random: np.random.Generator) -> torch.Tensor:
         corpus = present[random.choice(len(present), p=weights / weights.sum())]
-        rows, captions = table.draw(corpus, phase.batch, random)
+        rows, captions = table.draw(corpus, phase.pictures, phase.negatives, random)
         pooled = (
-            last_stage(model.visual.trunk, table.maps[rows].float())
-            if features is None
-            else features[rows]
+            last_stages(trunk, table.maps(rows, random)) if stages else table.pooled(rows, random)
         )
-        images = functional.normalize(
-            model.visual.head(functional.dropout(pooled, phase.dropout)), dim=-1
+        return symmetric_contrastive(
+            project_images(model, pooled, phase.dropout),
+            project_texts(model, table.captions[captions], phase.text_dropout),
+            positives(table.owned[torch.from_numpy(rows)], captions),
+            model.logit_scale.exp(),
         )
-        states = functional.dropout(table.captions[captions], phase.dropout / 2)
-        texts = functional.normalize(model.text.proj(states), dim=-1)
-        scale = model.logit_scale.exp()
-        loss = symmetric_contrastive(images, texts, positives(table.owned[rows], captions), scale)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimiser.step()
-        with torch.no_grad():
-            model.logit_scale.clamp_(0.0, log(MAX_SCALE))
-            decay = min(phase.ema, (1 + step) / (10 + step))
-            torch._foreach_lerp_(
-                average, [parameter.detach() for parameter in parameters], 1 - decay
-            )
-        if after is not None:
-            after(step, loss.item())
-    with torch.no_grad():
-        for parameter, mean in zip(parameters, average, strict=True):
-            parameter.copy_(mean).requires_grad_(False)
+
+    def limit_scale() -> None:
+        model.logit_scale.clamp_(0.0, log(MAX_SCALE))
+
+    optimise(
+        groups,
+        loss,
+        phase.plan,
+        seed=seed,
+        project=limit_scale,
+        checkpoint=checkpoint,
+        identity=identity,
+        on_step=on_step,
+    )
+    for parameter in (*heads, *stages):
+        parameter.requires_grad_(False)
+    unfold(trunk, model.visual.trunk)
 
 
-def schedule(step: int, phase: Phase) -> float:
-    """Linear warm-up to 1, then a cosine down to 0."""
-    if step < phase.warmup:
-        return (step + 1) / phase.warmup
-    return (1 + cos(pi * (step - phase.warmup) / max(1, phase.steps - phase.warmup))) / 2
+def embed_images(model: CustomTextCLIP, table: Table, rows: Rows) -> torch.Tensor:
+    """(n, 384) unit rows of unchanged pictures, through the model's own last stages."""
+    import torch
+
+    trunk = folded(model.visual.trunk)
+    with torch.inference_mode():
+        return torch.cat(
+            [
+                project_images(model, last_stages(trunk, table.maps(part, None)), 0.0)
+                for part in np.array_split(rows, -(-len(rows) // 32))
+            ]
+        )
 
 
 def hits(
     model: CustomTextCLIP, table: Table, corpus: str, at: tuple[int, ...] = (1, 5, 10)
-) -> dict[int, float]:
-    """Share of the held-out captions of `corpus` with a right picture among the first k of its
-    held-out pictures."""
+) -> dict[str, dict[int, float]]:
+    """Both directions' hit@k on the held-out pictures of `corpus`: the share of captions with a
+    right picture among the first k, and of pictures with a right caption."""
     import torch
-    from torch.nn import functional
 
-    rows = torch.from_numpy(table.rows(corpus, held_out=True))
-    owned = table.owned[rows]
+    rows = table.rows(corpus, held_out=True)
+    owned = table.owned[torch.from_numpy(rows)]
     captions = owned[owned >= 0].unique()
     with torch.inference_mode():
-        images = functional.normalize(
-            model.visual.head(pool_all(model, table.maps[rows])), dim=-1
-        )  # (n, d)
-        texts = functional.normalize(model.text.proj(table.captions[captions]), dim=-1)  # (m, d)
-        ranked = (texts @ images.T).topk(min(max(at), len(rows)), dim=1).indices  # (m, k)
-        found = positives(owned, captions).T.gather(1, ranked)  # (m, k)
-    return {k: found[:, :k].any(dim=1).double().mean().item() for k in at}
+        images = embed_images(model, table, rows)  # (n, d)
+        texts = project_texts(model, table.captions[captions], 0.0)  # (m, d)
+        scores, right = texts @ images.T, positives(owned, captions).T  # (m, n)
+        found = {}
+        for name, ranking, truth in (
+            ("text to image", scores, right),
+            ("image to text", scores.T, right.T),
+        ):
+            ranked = ranking.topk(min(max(at), ranking.shape[1]), dim=1).indices
+            correct = truth.gather(1, ranked)
+            found[name] = {k: correct[:, :k].any(dim=1).double().mean().item() for k in at}
+    return found
