@@ -11,6 +11,7 @@ import pytest
 import mmsearch
 from mmsearch.catalog import migrations, schema
 from mmsearch.catalog.catalog import Catalog
+from mmsearch.types import Query, Term
 from tests.support import ColourEncoder, shop
 
 DATA = Path(__file__).parent / "data"
@@ -48,7 +49,8 @@ def shape(path: Path) -> dict[str, set[tuple[object, ...]]]:
 
 def test_old_collection_answers_as_it_did(schema_1: Path) -> None:
     with mmsearch.open(schema_1, encoder=ColourEncoder()) as collection:
-        hits = [(hit.key, hit.score) for hit in collection.search("red", k=3)]
+        query = Query((Term(text="red"),), k=3, mode="vector")  # there was no other one
+        hits = [(hit.key, hit.score) for hit in collection.search(query)]
         status = collection.status()
     assert hits == [
         ("photos/red.png", 0.999835),
@@ -69,6 +71,28 @@ def test_old_collection_is_indexed_and_moved_like_a_new_one(schema_1: Path, tmp_
         assert collection.reindex(ColourEncoder("0the2", name="other", seed=3)).switched
         assert collection.search("red", k=1)[0].key in ("photos/red.png", "sku1")
         assert collection.check().problems == ()
+
+
+def test_old_items_are_found_by_words_and_their_attributes_are_known(schema_1: Path) -> None:
+    with closing(sqlite3.connect(schema_1 / "catalog.sqlite3")) as connection:
+        attributes = """{"brand": "Acme", "price": 5, "tags": ["new"], "on": true, "none": null}"""
+        connection.execute("UPDATE items SET attributes = ? WHERE key = 'sku1'", [attributes])
+        connection.commit()
+    catalog = Catalog(schema_1 / "catalog.sqlite3")
+    for _ in range(2):  # FTS5's own answer, and that of the postings in memory
+        assert [item for item, _ in catalog.lexical_search("SQUARE", 9)] == [3, 5]
+        assert [item for item, _ in catalog.lexical_search("acme new", 9)] == [
+            item.id for item in catalog.by_key(["sku1"]).values()
+        ]
+        assert catalog.lexical_search("black", 9) == []
+    assert catalog.attribute_types() == {
+        "brand": {"string"},
+        "price": {"number"},
+        "tags": {"list"},
+        "on": {"boolean"},
+        "none": {"null"},
+    }
+    catalog.close()
 
 
 def test_migrated_tables_are_those_of_a_new_catalog(schema_1: Path, tmp_path: Path) -> None:
