@@ -49,7 +49,7 @@ def shape(path: Path) -> dict[str, set[tuple[object, ...]]]:
 
 def test_old_collection_answers_as_it_did(schema_1: Path) -> None:
     with mmsearch.open(schema_1, encoder=ColourEncoder()) as collection:
-        query = Query((Term(text="red"),), k=3, mode="vector")  # there was no other one
+        query = Query((Term(text="red"),), to="image", k=3, mode="vector")  # as it was then
         hits = [(hit.key, hit.score) for hit in collection.search(query)]
         status = collection.status()
     assert hits == [
