@@ -31,6 +31,8 @@ DEPTH = 200
 GROWTH = 4
 # Of the words of a query by their rarity: half of them say nothing, all of them say all.
 LEAST_LEXICAL = 0.5
+# Words alone never make sure, and certainty could be boosted no more.
+MOST_LEXICAL = 0.95
 MAX_JUDGED_WORDS = 8  # each takes a look into the index of words, about 0.5 ms
 
 
@@ -181,7 +183,8 @@ class Rankings:
         return cosines
 
     def _coverage(self, text: str, lexical: Ranked) -> Floats:
-        """(n,) in [0, 1], in the order of `lexical`: how many of the query's words an item has.
+        """(n,) from 0 to MOST_LEXICAL, in the order of `lexical`: how many of the query's words an
+        item has.
 
         Words count by their inverse document frequency, log((N + 1) / (n + 0.5)), up to
         MAX_JUDGED_WORDS of the rarest. BM25 itself cannot tell: one word three times scores more
@@ -200,7 +203,7 @@ class Rankings:
                 found = self._catalog.lexical_search(" ".join(word.terms), len(ids), ids)
                 has[np.searchsorted(ids, [item for item, _ in found])] += rarity
         share = has[np.searchsorted(ids, lexical.ids)] / max(total, 1e-9)
-        return np.maximum(0.0, (share - LEAST_LEXICAL) / (1 - LEAST_LEXICAL))
+        return MOST_LEXICAL * np.maximum(0.0, (share - LEAST_LEXICAL) / (1 - LEAST_LEXICAL))
 
 
 def _with_words(

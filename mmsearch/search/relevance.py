@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -155,10 +156,12 @@ class Relevance:
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
         stored: dict[str, Any] = {"size": size, "background": background and background.to_json()}
         try:
+            path.parent.mkdir(exist_ok=True)
             temporary.write_text(json.dumps(stored), encoding="utf-8")
             os.replace(temporary, path)
         except OSError:  # a read-only collection is searched all the same
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
 
 def _spaced(ids: Ids, count: int) -> Ids:
