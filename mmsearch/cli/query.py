@@ -321,7 +321,8 @@ def _note_no_match(answer: Answer) -> None:
 def _print_table(
     collection: Collection, hits: Sequence[Hit], kind: Target | None, output: Output
 ) -> None:
-    title = kind or (hits[0].modality if hits else MODALITIES[0])
+    kinds = {hit.modality for hit in hits}
+    title = kind if kind in MODALITIES else kinds.pop() if len(kinds) == 1 else "item"
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     files = [file_of(collection, hit) for hit in hits]
     table = render.hits_table(hits, files, title=title, width=width)

@@ -51,6 +51,7 @@ class Planner:
         mode = query.mode or (_mode_to(query.to) if query.to else defaults.mode)
         to = query.to or ("both" if mode == "lexical" else defaults.to)
         weights = {**WEIGHTS, **(query.weights or {})}
+        weights["lexical"] *= _share_of_texts(terms)
         chosen = f"mode {mode}, answers by {to}" + (
             "" if query.mode or query.to else ": the default"
         )
@@ -102,6 +103,13 @@ class Planner:
             vectors[modality] = sum_parts(parts, modality, self._relevance.spread)
             of = max(parts, key=lambda part: abs(part.weight)).modality
         return vectors, of
+
+
+def _share_of_texts(terms: Sequence[Term]) -> float:
+    """How much of the query is words: the ranking by words cannot know the rest."""
+    whole = sum(term.weight for term in terms if term.weight > 0)
+    texts = sum(term.weight for term in terms if term.weight > 0 and term.text is not None)
+    return texts / whole if whole else 0.0
 
 
 def _mode_to(to: Target) -> Mode:
