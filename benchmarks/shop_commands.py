@@ -1,6 +1,6 @@
 """What the defaults of `mmsearch duplicates` and `mmsearch tag` rest on.
 
-    python benchmarks/shop_commands.py [--model mini] [--pictures 60] [--photos PHOTOS.tar]
+    python benchmarks/shop_commands.py [--model mini] [--photos PHOTOS.tar]
 
 Duplicates: copies of pictures (saved again, made smaller, cropped, brightened) against their
 originals, and pictures of different things against each other. Tags: the colours, categories and
@@ -74,21 +74,23 @@ def photos(tar: Path, count: int) -> Iterator[Image.Image]:
             yield decode(file.read(), 512).image
 
 
-def report_duplicates(name: str, images: Sequence[Image.Image], encoder: Encoder) -> None:
-    originals = embed(images, encoder)
-    apart = (originals @ originals.T)[np.triu_indices(len(images), k=1)]
+def report_duplicates(
+    name: str, images: Sequence[Image.Image], vectors: Rows, copied: int, encoder: Encoder
+) -> None:
+    """Copies of the first `copied` images against these; all images against each other."""
+    apart = (vectors @ vectors.T)[np.triu_indices(len(images), k=1)]
     print(f"\n{name}: {len(images)} pictures, {len(apart)} pairs of different ones")
-    print("share at or above     " + "".join(f"{one:>8.2f}" for one in THRESHOLDS) + "  lowest")
+    print("share at or above       " + "".join(f"{one:>9.2f}" for one in THRESHOLDS) + "  lowest")
     for what, copy in COPIES.items():
-        cosines = (originals * embed([copy(one) for one in images], encoder)).sum(axis=1)
-        print_shares(what, cosines)
+        copies = embed([copy(one) for one in images[:copied]], encoder)
+        print_shares(what, (vectors[:copied] * copies).sum(axis=1))
     print_shares("different pictures", apart)
     print(f"the most alike of different ones: {np.sort(apart)[::-1][:5].round(3).tolist()}")
 
 
 def print_shares(what: str, cosines: Rows) -> None:
-    shares = "".join(f"{(cosines >= one - 1e-6).mean():>8.2%}" for one in THRESHOLDS)
-    print(f"{what:<22}{shares}  {cosines.min():.3f}")
+    shares = "".join(f"{(cosines >= one - 1e-6).mean():>9.3%}" for one in THRESHOLDS)
+    print(f"{what:<24}{shares}  {cosines.min():.3f}")
 
 
 def report_tags(pictures: Rows, rows: Sequence[dict[str, str]], encoder: Encoder) -> None:
@@ -110,10 +112,26 @@ def report_tags(pictures: Rows, rows: Sequence[dict[str, str]], encoder: Encoder
         print(line)
 
 
+def report_multi(pictures: Rows, rows: Sequence[dict[str, str]], encoder: Encoder) -> None:
+    """All pictures, also those of two things, whose colour is "red and blue"."""
+    temperature = temperature_of(encoder.name) or CLIP_TEMPERATURE
+    sets = [set(row["colour"].split(" and ")) for row in rows]
+    labels = sorted(set().union(*sets))
+    vectors = label_vectors(encoder.encode_texts([f"a photo of {one}" for one in labels]), 1)
+    likely = confidences(pictures, vectors, temperature)
+    true = np.array([[label in one for label in labels] for one in sets])
+    line = f"colours   of {len(rows)} pictures, {(true.sum(axis=1) > 1).sum()} with two: F1"
+    for least in (0.05, 0.1, 0.2, 0.3, 0.4, 0.5):
+        given = likely >= least
+        line += f"  at {least} {2 * (given & true).sum() / (given.sum() + true.sum()):.3f}"
+    print(line)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="mini")
-    parser.add_argument("--pictures", type=int, default=60, help="to copy, of each set")
+    parser.add_argument("--copied", type=int, default=60, help="pictures of each set")
+    parser.add_argument("--different", type=int, default=500, help="photos to tell apart")
     parser.add_argument("--photos", type=Path)
     arguments = parser.parse_args()
     encoder = load_encoder(arguments.model)
@@ -121,11 +139,14 @@ def main() -> None:
     with (SAMPLE / "products.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     images = [decode(SAMPLE / row["image"], 512).image for row in rows]
-    report_tags(embed(images, encoder), rows, encoder)
-    report_duplicates("sample_data", images[: arguments.pictures], encoder)
+    vectors = embed(images, encoder)
+    report_tags(vectors, rows, encoder)
+    report_multi(vectors, rows, encoder)
+    report_duplicates("sample_data", images, vectors, arguments.copied, encoder)
     if arguments.photos is not None:
-        taken = list(photos(arguments.photos, arguments.pictures))
-        report_duplicates(arguments.photos.name, taken, encoder)
+        taken = list(photos(arguments.photos, arguments.different))
+        vectors = embed(taken, encoder)
+        report_duplicates(arguments.photos.name, taken, vectors, arguments.copied, encoder)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,18 @@ import typer
 from typer.core import TyperGroup
 
 from mmsearch import __version__
-from mmsearch.cli import evaluate, index, manage, query, reindex, train
+from mmsearch.cli import (
+    concepts,
+    duplicates,
+    evaluate,
+    index,
+    manage,
+    query,
+    reindex,
+    tag,
+    train,
+    watch,
+)
 from mmsearch.errors import MmsearchError, exit_code
 
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, what shells report
@@ -95,8 +106,12 @@ def program(
 app.command("index")(index.index)
 app.command("reindex")(reindex.reindex)
 app.command("query")(query.query)
+app.command("concepts")(concepts.concepts)
 app.command("evaluate")(evaluate.evaluate)
 app.command("train")(train.train)
+app.command("watch")(watch.watch)
+app.command("tag")(tag.tag)
+app.command("duplicates")(duplicates.duplicates)
 app.command("status")(manage.status)
 app.command("remove")(manage.remove)
 app.command("check")(manage.check)

@@ -1,0 +1,1 @@
+"""Keeps a collection in step with folders as files come and go."""
