@@ -175,7 +175,7 @@ def test_readme_names_every_command() -> None:
 
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     commands = [command.name for command in app.registered_commands]
-    assert len(commands) == 12
+    assert len(commands) == 13
     assert [name for name in commands if f"mmsearch {name}" not in readme] == []
 
 
