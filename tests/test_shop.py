@@ -75,5 +75,5 @@ def test_examples_print_what_the_chapter_says(shop: Path, monkeypatch: pytest.Mo
             wrong.append(f"$ {command}\n--- expected\n{expected}--- got\n{printed}{notes}")
     assert not wrong, "\n\n".join(wrong)
     # In the same collection, for indexing it twice would take twice as long.
-    (code,) = fenced("python")
-    exec(compile(code, "docs/shop.md", "exec"), {})
+    (script,) = fenced("python")
+    exec(compile(script, "docs/shop.md", "exec"), {})
