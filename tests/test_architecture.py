@@ -24,7 +24,7 @@ ARROWS = {
     "scan": GROUND | {"images", "tables"},
     "catalog": GROUND | {"durable", "lexical", "filters"},
     "lexical": GROUND,
-    "columns": GROUND | {"catalog", "filters"},
+    "columns": GROUND | {"catalog", "filters", "lexical"},
     "index": GROUND | {"durable"},
     "filters": GROUND,
     "ranking": GROUND,
@@ -37,7 +37,8 @@ ARROWS = {
     "answers": GROUND | {"catalog", "layout", "loading", "search"},
     "ingest": GROUND | {"scan", "images", "tables", "catalog", "layout", "durable"},
     "search": GROUND
-    | {"images", "encoders", "catalog", "index", "models", "filters", "columns", "ranking", "durable"},
+    | {"images", "encoders", "catalog", "index", "models", "filters", "columns"}
+    | {"ranking", "durable"},
     "collection": GROUND
     | {"ingest", "search", "scan", "catalog", "layout", "loading", "check", "status", "answers"}
     | {"ranking"},
@@ -49,7 +50,8 @@ ARROWS = {
     "watching": GROUND | {"collection", "scan", "images", "tables"},
     "cli": GROUND
     | {"duplicates", "tagging", "watching"}
-    | {"collection", "encoders", "models", "scan", "images", "evaluation", "adaptation", "training"},
+    | {"collection", "encoders", "models", "scan", "images", "evaluation"}
+    | {"adaptation", "training"},
     "server": GROUND | {"collection", "images"},
     "training": GROUND | {"models", "encoders", "images", "durable"},
     "adaptation": GROUND
