@@ -30,8 +30,8 @@ class AdapterRecipe:
 
     hidden: width of both maps. keep: weight of the pull towards the base's embeddings. early_stop:
     end with the step that did best on the held-out pairs, and stop when it stays so. The figures
-    were searched on the Grocery Store training pictures with `mini` (November 2026); a linear map was
-    one to two points below the two-layer one. docs/models.md says what they reach.
+    were searched on the Grocery Store training pictures with `mini` (November 2026); a linear map
+    was one to two points below the two-layer one. docs/models.md says what they reach.
     """
 
     steps: int = 600
