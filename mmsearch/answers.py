@@ -40,6 +40,11 @@ class Answers:
         """See Searcher.answer; nothing is found where nothing was ever indexed."""
         return self._ask(lambda searcher: searcher.answer(query), Answer(()))
 
+    def suggest(self, prefix: str, k: int) -> list[tuple[str, int]]:
+        """See Searcher.suggest; nothing where nothing was ever indexed."""
+        nothing: list[tuple[str, int]] = []
+        return self._ask(lambda searcher: searcher.suggest(prefix, k), nothing)
+
     def defaults(self) -> Defaults | None:
         """What queries are answered with where they leave it open; None before the first index."""
         info = self._catalog.encoder()

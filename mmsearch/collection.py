@@ -367,6 +367,15 @@ class Collection:
         """
         return self._answers.search([_as_query(query, to, k, {}) for query in queries])
 
+    def suggest(self, prefix: str, *, k: int = 10) -> list[tuple[str, int]]:
+        """Titles, tags and other texts that start with `prefix`, with how many items have each.
+
+        The most frequent first; accents and case do not matter. Raises UsageError for a k below 1.
+        """
+        if k < 1:
+            raise UsageError(f"k is {k}: ask for at least 1")
+        return self._answers.suggest(prefix, k)
+
     def defaults(self) -> Defaults | None:
         """What queries are answered with where they leave it open; None before the first index."""
         return self._answers.defaults()

@@ -17,8 +17,9 @@ import re
 import stat
 import unicodedata
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,13 +58,22 @@ def is_table_name(path: Path | str) -> bool:
     return os.path.splitext(path)[1].lower() in TABLE_SUFFIXES
 
 
-def read_table(path: Path) -> Iterator[tuple[int, Row | TableProblem]]:
+def read_table(
+    path: Path, *, require: Callable[[Path, list[str]], None] | None = None
+) -> Iterator[tuple[int, Row | TableProblem]]:
     """(row number from 1, column -> value) of each row; blank lines are not counted.
 
     csv values are the strings as written; jsonl and parquet values have their own types.
+    `require` raises TableError for the columns of a csv or parquet header that will not do; by
+    default one must hold a text or a picture.
     Raises TableError when the file as a whole cannot be read.
     """
-    readers = {".csv": _read_csv, ".jsonl": _read_jsonl, ".parquet": _read_parquet}
+    require = require or _require_content
+    readers: dict[str, Callable[[Path], Iterator[Row | TableProblem]]] = {
+        ".csv": partial(_read_csv, require=require),
+        ".jsonl": _read_jsonl,
+        ".parquet": partial(_read_parquet, require=require),
+    }
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise TableError(f"{_shown(path)}: not a table; name a .csv, .jsonl or .parquet file")
@@ -102,6 +112,45 @@ def rows_to_sources(
                 reason = f"the key {source.key!r} was already used by row {first}"
                 source = Failure(row_key, f"row {number}: {reason}; give it another key")
         yield source
+
+
+@dataclass(frozen=True)
+class Change:
+    """New values of an item's attributes; None removes one."""
+
+    key: str
+    attributes: Mapping[str, Any]
+
+
+def read_changes(path: Path) -> Iterator[tuple[int, Change | TableProblem]]:
+    """(row number from 1, the attributes that it sets) of a table with a key column.
+
+    Raises TableError when the table cannot be read, or has columns that make an item: its text,
+    picture and group belong to an index run.
+    """
+    typed = path.suffix.lower() == ".csv"
+    for number, row in read_table(path, require=_require_attributes):
+        if isinstance(row, TableProblem):
+            yield number, row
+            continue
+        _require_attributes(path, list(row))  # jsonl has no header
+        rest = dict(row)
+        names = {_folded(name): name for name in reversed(rest)}
+        key = _take_name(rest, names, KEY_COLUMNS)
+        if key is None:
+            yield number, TableProblem(f"no key; name it in one of {', '.join(KEY_COLUMNS)}")
+            continue
+        values = {n: _typed(v) if typed else plain_value(v) for n, v in rest.items()}
+        yield number, Change(key, values)
+
+
+def _require_attributes(path: Path, columns: list[str]) -> None:
+    for column in columns:
+        if _folded(column) in _CONTENT_COLUMNS or _folded(column) in GROUP_COLUMNS:
+            raise TableError(
+                f"{_shown(path)}: the column {column!r} is no attribute; leave it out, or bring "
+                "the whole row with `mmsearch index`"
+            )
 
 
 def clean_text(text: str) -> str:
@@ -294,7 +343,9 @@ class _Lines:
         self.given.clear()
 
 
-def _read_csv(path: Path) -> Iterator[Row | TableProblem]:
+def _read_csv(
+    path: Path, require: Callable[[Path, list[str]], None]
+) -> Iterator[Row | TableProblem]:
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         first = next((line for line in file if line.strip()), None)
         if first is None:
@@ -312,7 +363,7 @@ def _read_csv(path: Path) -> Iterator[Row | TableProblem]:
         twice = sorted({name for name in header if name and header.count(name) > 1})
         if twice:
             raise TableError(f"{_shown(path)}: two columns are called {twice[0]!r}; rename one")
-        _require_content(path, [name for name in header if name])
+        require(path, [name for name in header if name])
         yield from _csv_rows(reader, lines, header)
 
 
@@ -363,7 +414,9 @@ def _json_row(line: bytes) -> Row | TableProblem:
     return row
 
 
-def _read_parquet(path: Path) -> Iterator[Row | TableProblem]:
+def _read_parquet(
+    path: Path, require: Callable[[Path, list[str]], None]
+) -> Iterator[Row | TableProblem]:
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -371,7 +424,7 @@ def _read_parquet(path: Path) -> Iterator[Row | TableProblem]:
         raise TableError(f"{_shown(path)}: needs pyarrow; pip install pyarrow") from exc
     try:
         with pq.ParquetFile(path) as file:
-            _require_content(path, list(file.schema_arrow.names))
+            require(path, list(file.schema_arrow.names))
             for batch in file.iter_batches(batch_size=_BATCH_ROWS):
                 yield from _batch_rows(batch)
     except (pa.ArrowException, ValueError) as exc:

@@ -49,7 +49,7 @@ ARROWS = {
     | {"collection", "catalog", "loading", "encoders", "models", "evaluation", "filters"},
     "watching": GROUND | {"collection", "scan", "images", "tables"},
     "cli": GROUND
-    | {"duplicates", "tagging", "watching"}
+    | {"duplicates", "tagging", "watching", "tables"}
     | {"collection", "encoders", "models", "scan", "images", "evaluation"}
     | {"adaptation", "training"},
     "server": GROUND | {"collection", "images"},
@@ -177,7 +177,7 @@ def test_readme_names_every_command() -> None:
 
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     commands = [command.name for command in app.registered_commands]
-    assert len(commands) == 13
+    assert len(commands) == 15
     assert [name for name in commands if f"mmsearch {name}" not in readme] == []
 
 

@@ -22,6 +22,7 @@ from mmsearch.cli import (
     manage,
     query,
     reindex,
+    shop,
     tag,
     train,
     watch,
@@ -113,6 +114,8 @@ app.command("watch")(watch.watch)
 app.command("tag")(tag.tag)
 app.command("duplicates")(duplicates.duplicates)
 app.command("status")(manage.status)
+app.command("suggest")(shop.suggest)
+app.command("update")(shop.update)
 app.command("remove")(manage.remove)
 app.command("check")(manage.check)
 app.command("models")(manage.models)

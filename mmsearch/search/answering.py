@@ -80,6 +80,11 @@ class Answering:
         """What the collection answers with where a query leaves it open."""
         return self._known()[0]
 
+    def suggest(self, prefix: str, k: int) -> list[tuple[str, int]]:
+        """See `Columns.suggest`."""
+        self._candidates.refresh(self._indexes.seq)
+        return self._candidates.columns.suggest(prefix, k)
+
     def answer(self, query: Query, *, judged: bool = True) -> Answer:
         """Without `judged`, relevance is measured only where something asked for rests on it.
 

@@ -99,6 +99,11 @@ class Searcher:
         self._indexes.refresh()
         return self._full.answer(query)
 
+    def suggest(self, prefix: str, k: int) -> list[tuple[str, int]]:
+        """What a search box may offer for `prefix`; see `Columns.suggest`."""
+        self._indexes.refresh()
+        return self._full.suggest(prefix, k)
+
     def defaults(self) -> Defaults:
         """What the collection answers with where a query leaves it open."""
         seq = self._indexes.refresh()
