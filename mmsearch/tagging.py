@@ -12,9 +12,10 @@ the text tower needs no torch.
 Measured with `benchmarks/shop_commands.py` on the 144 single things of sample_data, bundled model
 6432b3ae of 2026-11-25, "a photo of {}": right are 83 % of 11 colours, 48 % of 11 categories
 ("home", "garden") and 99 % of 38 kinds of thing. Of those with a confidence of 0.9 or more (58,
-33 and 95 % of the pictures) they are 99, 77 and 100 %. With the model before, other templates moved
-that by 2 points. So did taking off each label's mean score over the collection, which is worse than
-useless where all items are alike: of things that all are red it called 5 % red, and not 67 %.
+33 and 95 % of the pictures) they are 99, 77 and 100 %. With the model before, other templates
+moved that by 2 points. So did taking off each label's mean score over the collection, which is
+worse than useless where all items are alike: of things that all are red it called 5 % red, and
+not 67 %.
 """
 
 from __future__ import annotations
