@@ -203,3 +203,17 @@ def test_many_updates_are_one_transaction(collection: mmsearch.Collection) -> No
     report = collection.update({f"k{n}": {"price": n + 1} for n in range(2000)})
     assert (report.updated, collection._catalog.seq()) == (2000, before + 1)
     assert [attributes(collection, f"k{n}")["price"] for n in (0, 1999)] == [1, 2000]
+
+
+def test_attributes_given_to_a_photo_stay_when_its_folder_is_indexed_again(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    paint(photos / "a.png", (200, 0, 0))
+    with mmsearch.open(tmp_path / "c", create=True, encoder=ColourEncoder()) as opened:
+        opened.index([photos])
+        (hit,) = opened.search("red", to="image")
+        opened.update({hit.key: {"colour": "red"}})
+        assert opened.index([photos]).unchanged == 1
+        paint(photos / "a.png", (0, 0, 200))
+        assert opened.index([photos]).changed == 1
+        (again,) = opened.search("blue", to="image")
+        assert again.attributes == {"colour": "red"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mmsearch.catalog.catalog import Catalog
@@ -90,6 +90,9 @@ def plan_items(sources: Sequence[Source], catalog: Catalog, known: Known, base: 
 
 
 def _sort(found: Source, old: StoredItem | None, known: Known, base: Path, plan: Plan) -> None:
+    if old is not None and found.origin is None and old.origin is None:
+        # A file says nothing of attributes: those that were given to its item since stay.
+        found = replace(found, attributes=old.attributes)
     if old is None or not _same(found, old, base) or not known.all_of(old):
         plan.todo.append((found, old))
     elif old.live:

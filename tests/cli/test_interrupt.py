@@ -19,7 +19,14 @@ def test_ctrl_c_keeps_what_was_committed_and_says_how_to_go_on(tmp_path: Path) -
     for number in range(300):
         paint(tmp_path / "photos" / f"{number}.png", (number % 250, 90, 200 - number // 2))
     index = [*COMMAND, "index", "photos"]
-    run = subprocess.Popen(index, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    run = subprocess.Popen(
+        index,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A run in the background may itself ignore Ctrl-C, and its children would inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
     vectors = tmp_path / ".mmsearch" / "vectors"
     while run.poll() is None and not any(
         # Rows of a second batch: the first one is committed.
