@@ -75,7 +75,7 @@ class Planner:
             of=of,
             words=words,
             weights=weights,
-            fusion=query.fusion or "rank",
+            fusion=query.fusion or "relevance",
             depth=max(DEPTH, 2 * query.k),
             allowed=allowed,
         )
