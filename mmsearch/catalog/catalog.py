@@ -162,7 +162,7 @@ class Catalog:
                 ),
             )
             .where(items.c.seq > since)
-            .order_by(items.c.id)
+            .order_by(_by_id(since))
         )
         with self._database.reading() as connection:
             result = connection.execution_options(yield_per=CHUNK).execute(query)
@@ -229,7 +229,7 @@ class Catalog:
             items.c.state,
             items.c.group,
             sa.type_coerce(items.c.attributes, sa.Text).label("attributes"),
-        ).order_by(items.c.id)
+        ).order_by(_by_id(since))
         changed = items.c.content_seq > since if since else items.c.state != "removed"
         query = query.where(changed)
         with self._database.reading() as connection:
@@ -318,6 +318,15 @@ def _write_items(connection: sa.Connection, seq: int, rows: list[dict[str, Any]]
         connection.execute(
             statement, [{f"_{name}": value for name, value in row.items()} for row in old]
         )
+
+
+def _by_id(since: int) -> sa.ColumnElement[int]:
+    """The order of ids, for a query of what changed after `since`.
+
+    To save itself a sort by id SQLite would read all items, 18 ms of 100,000, for one change; a
+    sum is no column that it has in order, so it takes the index of changes and sorts those.
+    """
+    return items.c.id + 0 if since else items.c.id.expression
 
 
 def _stored(row: Any) -> StoredItem:
