@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from mmsearch.filters import ValueType, type_of
+from mmsearch.filters.match import comparable
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -111,16 +112,6 @@ class Dictionary:
             for element in dict.fromkeys(self.elements.code(one) for one in value):
                 self._list_codes.append(code)
                 self._element_codes.append(element)
-
-
-def comparable(value: Any) -> Any:
-    """A number as a database reads it: past 64 bits, an int is a float, perhaps infinite."""
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        try:
-            return float(value)
-        except OverflowError:
-            return float("inf") if value > 0 else float("-inf")
-    return value
 
 
 def fits_float(value: Any) -> bool:

@@ -3,18 +3,17 @@ the largest of (Kleene 1938). filters/match.py has the meaning; a test compares 
 
 from __future__ import annotations
 
-import operator
 import re
-import string
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from mmsearch.columns.dictionary import ABSENT, Dictionary, comparable, fits_float
+from mmsearch.columns.dictionary import ABSENT, Dictionary, fits_float
 from mmsearch.filters import Filter, ValueType, type_of
-from mmsearch.filters.like import like, parts
+from mmsearch.filters.like import FOLD, like, parts
+from mmsearch.filters.match import COMPARISONS, comparable
 from mmsearch.filters.nodes import (
     And,
     Between,
@@ -40,16 +39,6 @@ if TYPE_CHECKING:
     Mask = npt.NDArray[np.bool_]
 
 FALSE, UNKNOWN, TRUE = np.int8(0), np.int8(1), np.int8(2)
-
-_OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {
-    "=": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
-_FOLD = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 def truths(filter: Filter, column: Callable[[Field], tuple[Codes, Dictionary]]) -> Truths:
@@ -114,7 +103,7 @@ def _equal(values: Dictionary, wanted: Sequence[Value]) -> Mask:
 
 def _ordered(values: Dictionary, op: str, value: Value) -> Mask:
     """(m,) which values of the type of `value`, a number or a string, compare so with it."""
-    compare = _OPERATORS[op]
+    compare = COMPARISONS[op]
     kind = type_of(value)
     if kind == "number" and values.exact and fits_float(value):
         return cast("Mask", compare(values.numbers, float(value)))
@@ -137,7 +126,7 @@ def _containing(values: Dictionary, wanted: str, *, fold: bool) -> Mask:
     strings = [values.values[code] for code in codes.tolist()]
     joined = "\0".join(strings)
     if fold:
-        joined, wanted = joined.translate(_FOLD), wanted.translate(_FOLD)
+        joined, wanted = joined.translate(FOLD), wanted.translate(FOLD)
     found = [match.start() for match in re.finditer(re.escape(wanted), joined)]
     starts = np.cumsum([0, *(len(one) + 1 for one in strings)])
     hits = np.zeros(len(values), np.bool_)

@@ -9,7 +9,7 @@ from typing import Literal
 
 Part = tuple[Literal["any", "one", "literal"], str]
 
-_FOLD = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+FOLD = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 def parts(pattern: str) -> Iterator[Part]:
@@ -37,7 +37,7 @@ def like(text: str, pattern: str, *, fold: bool) -> bool:
     placement fits, this one does. (One regular expression with several .* would backtrack.)
     """
     if fold:
-        text, pattern = text.translate(_FOLD), pattern.translate(_FOLD)
+        text, pattern = text.translate(FOLD), pattern.translate(FOLD)
     runs: list[list[str]] = [[]]  # one atom of a regular expression per character of the text
     for kind, character in parts(pattern):
         if kind == "any":

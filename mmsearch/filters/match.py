@@ -29,7 +29,7 @@ from mmsearch.filters.nodes import (
 )
 
 _ABSENT = object()
-_OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
+COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
     "!=": operator.ne,
     "<": operator.lt,
@@ -79,7 +79,7 @@ def _condition(condition: Condition, value: Any) -> bool | None:
         wanted = type_of(condition.value)
         if type_of(value) != "list":
             return None
-        return any(type_of(one) == wanted and _comparable(one) == condition.value for one in value)
+        return any(type_of(one) == wanted and comparable(one) == condition.value for one in value)
     if isinstance(condition, Like):
         if not isinstance(value, str):
             return None
@@ -87,19 +87,20 @@ def _condition(condition: Condition, value: Any) -> bool | None:
     if isinstance(condition, Compare):
         if type_of(value) != type_of(condition.value):
             return None
-        return _OPERATORS[condition.op](_comparable(value), condition.value)
+        return COMPARISONS[condition.op](comparable(value), condition.value)
     if isinstance(condition, In):
         if type_of(value) != type_of(condition.values[0]):
             return None
-        return _comparable(value) in condition.values
+        return comparable(value) in condition.values
     assert isinstance(condition, Between), condition
     if type_of(value) != type_of(condition.low):
         return None
-    return bool(condition.low <= _comparable(value) <= condition.high)
+    return bool(condition.low <= comparable(value) <= condition.high)
 
 
-def _comparable(value: Any) -> Any:
-    """The value as a database reads it from JSON: past 64 bits, an int is a float."""
+def comparable(value: Any) -> Any:
+    """The value as a database reads it from JSON: past 64 bits, an int is a float, perhaps
+    infinite."""
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         try:
             return float(value)
