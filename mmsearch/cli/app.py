@@ -27,9 +27,9 @@ from mmsearch.cli import (
     train,
     watch,
 )
+from mmsearch.cli.options import EXIT_INTERRUPTED
 from mmsearch.errors import MmsearchError, exit_code
 
-EXIT_INTERRUPTED = 130  # 128 + SIGINT, what shells report
 EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,22 +9,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mmsearch.cli import render
-from mmsearch.cli.index import EXIT_SKIPPED
-from mmsearch.cli.options import CollectionOption, JsonOption, open_collection
+from mmsearch.cli.options import (
+    DEFAULT_MODEL,
+    EXIT_SKIPPED,
+    CollectionOption,
+    JsonOption,
+    open_collection,
+)
+from mmsearch.cli.progress import Steps
 from mmsearch.errors import UsageError
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from mmsearch.collection import Collection
     from mmsearch.evaluation.ground_truth import IndexCurve
     from mmsearch.evaluation.measure import Measured
     from mmsearch.evaluation.request import Request
     from mmsearch.evaluation.result import Evaluation
     from mmsearch.evaluation.tasks import Direction
-    from mmsearch.types import Progress
 
-DEFAULT_MODEL = "mini"
 DEFAULT_DEPTH = 1000  # of an exported run, as is usual at TREC
 SELF_QUERIES = 1000  # of an index curve
 
@@ -389,47 +390,3 @@ def _index_curve(collection: Collection, outputs: Outputs, queries: int) -> None
         from mmsearch.evaluation.report_html import render_report
 
         write_file(outputs.html, render_report([], curve).encode())
-
-
-class Steps:
-    """A bar on stderr for the step under way, or nothing where stderr is no terminal."""
-
-    def __init__(self) -> None:
-        self.title = ""
-        self._bar: Any = None  # a tqdm.tqdm, imported on first use
-        self._step = ""
-
-    def __enter__(self) -> Steps:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        self._close()
-
-    def note(self, text: str) -> None:
-        """One line on stderr."""
-        self._close()
-        typer.echo(f"note: {render.visible(text)}", err=True)
-
-    def __call__(self, progress: Progress) -> None:
-        if not sys.stderr.isatty() or not progress.total:
-            return
-        if progress.step != self._step or self._bar is None:
-            from tqdm import tqdm
-
-            self._close()
-            self._step = progress.step
-            name = f"{self.title}: {progress.step}" if self.title else progress.step
-            self._bar = tqdm(
-                total=progress.total, desc=name, dynamic_ncols=True, file=sys.stderr, leave=False
-            )
-        self._bar.update(progress.done - self._bar.n)
-
-    def _close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-        self._bar = None

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from mmsearch.collection import Collection
     from mmsearch.types import Hit
 
+DEFAULT_MODEL = "mini"  # the bundled one
+EXIT_SKIPPED = 3  # done, but for what is named
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, what shells report
+
 CollectionOption = Annotated[
     Path | None,
     typer.Option(

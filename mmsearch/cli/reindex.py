@@ -8,8 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmsearch.cli import render
-from mmsearch.cli.index import EXIT_INTERRUPTED, EXIT_SKIPPED, ProgressBar
-from mmsearch.cli.options import CollectionOption, JsonOption, open_collection
+from mmsearch.cli.options import (
+    EXIT_INTERRUPTED,
+    EXIT_SKIPPED,
+    CollectionOption,
+    JsonOption,
+    open_collection,
+)
+from mmsearch.cli.progress import ProgressBar
 from mmsearch.errors import UsageError
 
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mmsearch.cli import render
-from mmsearch.cli.index import EXIT_SKIPPED
-from mmsearch.cli.options import CollectionOption, JsonOption, open_collection
+from mmsearch.cli.options import EXIT_SKIPPED, CollectionOption, JsonOption, open_collection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

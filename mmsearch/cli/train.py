@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from mmsearch.cli import render
-from mmsearch.cli.options import CollectionOption, JsonOption, open_collection
+from mmsearch.cli.options import (
+    DEFAULT_MODEL,
+    EXIT_SKIPPED,
+    CollectionOption,
+    JsonOption,
+    open_collection,
+)
+from mmsearch.cli.progress import TrainBar
 from mmsearch.errors import UsageError
 
 if TYPE_CHECKING:
     from mmsearch.adaptation.pairs import Pairs
     from mmsearch.adaptation.report import TrainReport
-    from mmsearch.training.optimise import Step
-    from mmsearch.types import Progress
 
-EXIT_SKIPPED = 3
-NOTE = "note: "
-DEFAULT_MODEL = "mini"
 FAILURES_SHOWN = 20
 
 
@@ -170,58 +170,3 @@ def _lines(report: TrainReport) -> str:
         lines.append(f"  … and {len(report.failures) - FAILURES_SHOWN} more: --json lists all")
     lines.append(f"model: {render.visible(str(report.out))} ({report.fingerprint})")
     return "\n".join(lines)
-
-
-class TrainBar:
-    """Draws reading, encoding and the steps as bars on stderr; only notes if it is no terminal."""
-
-    def __init__(self) -> None:
-        self._bar: Any = None  # a tqdm.tqdm, imported on first use
-        self._task = ""
-        self._score: float | None = None
-        self._on_terminal = sys.stderr.isatty()
-
-    def __enter__(self) -> TrainBar:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-    def __call__(self, progress: Progress) -> None:
-        if progress.step.startswith(NOTE):
-            typer.echo(render.visible(progress.step), err=True)
-        elif self._on_terminal:
-            self._show(progress.step, progress.done, progress.total)
-
-    def step(self, step: Step, total: int) -> None:
-        """One optimiser step was made."""
-        if not self._on_terminal:
-            return
-        self._score = self._score if step.score is None else step.score
-        self._show("train", step.step, total)
-        recall = {} if self._score is None else {"recall": f"{self._score:.3f}"}
-        self._bar.set_postfix(loss=f"{step.loss:.3f}", **recall, refresh=False)
-
-    def _show(self, task: str, done: int, total: int | None) -> None:
-        if task != self._task:
-            from tqdm import tqdm
-
-            if self._bar is not None:
-                self._bar.close()
-            self._task = task
-            # What was there before this run (cached, resumed) must not count as speed.
-            self._bar = tqdm(
-                desc=task,
-                total=total,
-                initial=done,
-                dynamic_ncols=True,
-                file=sys.stderr,
-                leave=False,
-            )
-        self._bar.update(done - self._bar.n)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mmsearch.cli import render
-from mmsearch.cli.index import ProgressBar
 from mmsearch.cli.options import CollectionOption, JsonOption, open_collection
+from mmsearch.cli.progress import ProgressBar
 
 if TYPE_CHECKING:
     from mmsearch.types import IndexReport

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mmsearch.cli.index import ProgressBar
+from mmsearch.cli.progress import ProgressBar
 from mmsearch.types import Progress
 from tests.cli.conftest import Cli
 

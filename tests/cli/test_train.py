@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import mmsearch
-from mmsearch.cli.train import TrainBar
+from mmsearch.cli.progress import TrainBar
 from mmsearch.training.optimise import Step
 from mmsearch.types import Progress
 from tests.cli.conftest import Cli
