@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from mmsearch.adaptation.measure import measure
-from mmsearch.adaptation.residual import MAX_SCALE, Batches
+from mmsearch.adaptation.objective import Batches, loss_of, plan_of
 from mmsearch.encoders.model_folder import require_writable
 from mmsearch.errors import ModelError
 from mmsearch.images import decode
-from mmsearch.training.losses import drift, symmetric_contrastive
-from mmsearch.training.optimise import Group, Outcome, Plan, Step, optimise
+from mmsearch.training.losses import MAX_LOG_SCALE
+from mmsearch.training.optimise import Group, Outcome, Step, optimise
 
 if TYPE_CHECKING:
     import torch
@@ -95,40 +95,32 @@ def fine_tune(
         return measure(first, *encode_side(encoder, examples, first)).score
 
     def bound_scale() -> None:
-        model.logit_scale.clamp_(0.0, float(np.log(MAX_SCALE)))
+        model.logit_scale.clamp_(0.0, MAX_LOG_SCALE)
 
     with ThreadPoolExecutor(WORKERS) as pool:
 
         def loss(_step: int, random: np.random.Generator) -> torch.Tensor:
-            images, texts, positive, image_weights, text_weights = batches.draw(random)
-            views = _views(encoder, examples.paths, images.tolist(), recipe.crop, random, pool)
+            batch = batches.draw(random)
+            views = _views(
+                encoder, examples.paths, batch.images.tolist(), recipe.crop, random, pool
+            )
             x = _unit(model.encode_image(encoder.normalised(views)))
-            words = [examples.words[row] for row in texts.tolist()]
+            words = [examples.words[row] for row in batch.texts.tolist()]
             y = _unit(model.encode_text(encoder.tokenizer(words).to(encoder.device)))
-            matched = symmetric_contrastive(
+            return loss_of(
+                batch,
                 x,
                 y,
-                positive.to(encoder.device),
                 model.logit_scale.exp(),
-                image_weights=image_weights.to(encoder.device),
-                text_weights=text_weights.to(encoder.device),
+                _rows(examples.images, batch.images, encoder),
+                _rows(examples.texts, batch.texts, encoder),
+                recipe.keep,
             )
-            moved = drift(x, _rows(examples.images, images, encoder))
-            return matched + recipe.keep * (moved + drift(y, _rows(examples.texts, texts, encoder)))
 
-        plan = Plan(
-            steps=recipe.steps,
-            warmup=recipe.warmup,
-            ema=recipe.ema,
-            validate_every=recipe.validate_every,
-            patience=recipe.patience if recipe.early_stop else 0,
-            keep_best=recipe.early_stop,
-            checkpoint_every=recipe.validate_every,
-        )
         outcome = optimise(
             groups,
             loss,
-            plan,
+            plan_of(recipe, checkpoint_every=recipe.validate_every),
             seed=seed,
             validate=validate,
             project=bound_scale,

@@ -11,17 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mmsearch.adaptation.measure import Measures, measure
+from mmsearch.adaptation.objective import Batches, loss_of, plan_of
 from mmsearch.encoders.adapter import ResidualMap
-from mmsearch.training.losses import drift, symmetric_contrastive
-from mmsearch.training.optimise import Group, Outcome, Plan, Step, optimise
+from mmsearch.training.losses import MAX_LOG_SCALE
+from mmsearch.training.optimise import Group, Outcome, Step, optimise
 
 if TYPE_CHECKING:
     import torch
 
-    from mmsearch.adaptation.examples import Examples, Side
+    from mmsearch.adaptation.examples import Examples
     from mmsearch.adaptation.features import Floats
-
-MAX_SCALE = 100.0  # CLIP's bound on the inverse temperature (Radford et al. 2021, 2.5)
 
 
 @dataclass(frozen=True)
@@ -46,17 +45,6 @@ class AdapterRecipe:
     validate_every: int = 20
     patience: int = 10
     early_stop: bool = True
-
-
-def plan_of(recipe: AdapterRecipe) -> Plan:
-    return Plan(
-        steps=recipe.steps,
-        warmup=recipe.warmup,
-        ema=recipe.ema,
-        validate_every=recipe.validate_every,
-        patience=recipe.patience if recipe.early_stop else 0,
-        keep_best=recipe.early_stop,
-    )
 
 
 def train_adapter(
@@ -88,43 +76,6 @@ def train_adapter(
     return *model.export(), outcome
 
 
-class Batches:
-    """Draws pairs of one side: distinct pictures, distinct texts, and who belongs to whom."""
-
-    def __init__(self, side: Side, size: int) -> None:
-        import torch
-
-        self._side, self._size = side, size
-        width = int(side.texts.max()) + 1
-        self._codes = np.sort(side.images * width + side.texts)
-        self._width = width
-        self._torch = torch
-
-    def draw(self, random: np.random.Generator) -> tuple[Any, Any, Any, Any, Any]:
-        """Image rows (n,), text rows (m,), positives (n, m), image weights (n,), text weights (m,).
-
-        A pair that was not drawn, but both of whose ends were, is a positive as well. A row's
-        weight is the sum over the drawn pairs that it is in.
-        """
-        side = self._side
-        count = min(self._size, len(side.images))
-        chosen = random.choice(len(side.images), count, replace=False)
-        images, at_image = np.unique(side.images[chosen], return_inverse=True)
-        texts, at_text = np.unique(side.texts[chosen], return_inverse=True)
-        codes = images[:, None] * self._width + texts[None, :]  # (n, m)
-        places = np.searchsorted(self._codes, codes).clip(max=len(self._codes) - 1)
-        positive = self._codes[places] == codes
-        weights = side.weights[chosen]
-        as_tensor = self._torch.from_numpy
-        return (
-            as_tensor(images),
-            as_tensor(texts),
-            as_tensor(positive),
-            as_tensor(np.bincount(at_image, weights, len(images)).astype(np.float32)),
-            as_tensor(np.bincount(at_text, weights, len(texts)).astype(np.float32)),
-        )
-
-
 class _Maps:
     """Both maps as torch parameters, on standardised inputs."""
 
@@ -143,26 +94,18 @@ class _Maps:
         dim = self._images.shape[1]
         self._image = _layers(self._image_inputs.shape[1], recipe.hidden, dim, generator)
         self._text = _layers(dim, recipe.hidden, dim, generator)
-        self.log_scale = torch.nn.Parameter(torch.tensor(math.log(min(scale, MAX_SCALE))))
+        self.log_scale = torch.nn.Parameter(torch.tensor(min(math.log(scale), MAX_LOG_SCALE)))
         self.maps: list[Any] = [*self._image, *self._text]
         self._batches = Batches(examples.train, recipe.batch)
 
     def loss(self, _step: int, random: np.random.Generator) -> torch.Tensor:
-        images, texts, positive, image_weights, text_weights = self._batches.draw(random)
+        batch = self._batches.draw(random)
+        images, texts = self._images[batch.images], self._texts[batch.texts]
         dropout = self._recipe.dropout
-        x = _apply(self._image, self._images[images], self._image_inputs[images], dropout)
+        x = _apply(self._image, images, self._image_inputs[batch.images], dropout)
         # Texts are far fewer than pictures in many sets; they need less noise, not more.
-        y = _apply(self._text, self._texts[texts], self._text_inputs[texts], dropout / 2)
-        matched = symmetric_contrastive(
-            x,
-            y,
-            positive,
-            self.log_scale.exp(),
-            image_weights=image_weights,
-            text_weights=text_weights,
-        )
-        moved = drift(x, self._images[images]) + drift(y, self._texts[texts])
-        return matched + self._recipe.keep * moved
+        y = _apply(self._text, texts, self._text_inputs[batch.texts], dropout / 2)
+        return loss_of(batch, x, y, self.log_scale.exp(), images, texts, self._recipe.keep)
 
     def validate(self) -> Measures:
         examples = self._examples
@@ -174,7 +117,7 @@ class _Maps:
         )
 
     def bound_scale(self) -> None:
-        self.log_scale.clamp_(0.0, math.log(MAX_SCALE))
+        self.log_scale.clamp_(0.0, MAX_LOG_SCALE)
 
     def export(self) -> tuple[ResidualMap, ResidualMap]:
         return self._image_norm.fold(*self._image), self._text_norm.fold(*self._text)

@@ -3,10 +3,13 @@ pictures, and what keeps a trained embedding near the one it started from."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
+
+MAX_LOG_SCALE = math.log(100)  # CLIP's bound on the inverse temperature (Radford et al. 2021, 2.5)
 
 
 def positives(owned: torch.Tensor, captions: torch.Tensor) -> torch.Tensor:

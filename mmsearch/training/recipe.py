@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from math import log
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mmsearch.training.features import FROZEN_STAGES, folded, last_stages, unfold
-from mmsearch.training.losses import positives, symmetric_contrastive
+from mmsearch.training.losses import MAX_LOG_SCALE, positives, symmetric_contrastive
 from mmsearch.training.optimise import Group, Plan, Step, optimise
 from mmsearch.training.table import Rows, Table
 
@@ -25,7 +24,6 @@ MIXTURE = {"flickr": 0.56, "fashion": 0.2, "grocery": 0.06, "clothing": 0.03, "r
 # Views of each picture: the picture, its mirror image, then random crops. What repeats little
 # and means much gets more of them.
 VIEWS = {"flickr": 4, "fashion": 2, "grocery": 2, "clothing": 1, "renders": 3}
-MAX_SCALE = 100.0
 STARTING_SCALE = 20.0  # where a contrastive temperature settles within a few dozen steps
 
 
@@ -130,7 +128,7 @@ def train(
         )
 
     def limit_scale() -> None:
-        model.logit_scale.clamp_(0.0, log(MAX_SCALE))
+        model.logit_scale.clamp_(0.0, MAX_LOG_SCALE)
 
     optimise(
         groups,
