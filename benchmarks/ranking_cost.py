@@ -22,7 +22,6 @@ from mmsearch.ranking.calibrate import DEPTH, fit
 from mmsearch.ranking.cursor import cursor_at, decode, page, query_digest
 from mmsearch.ranking.diversity import mmr
 from mmsearch.ranking.duplicates import duplicate_groups
-from mmsearch.ranking.facets import count_ranges, count_values
 from mmsearch.ranking.fuse import Source, reciprocal_rank, weighted
 from mmsearch.ranking.group import best_groups
 from mmsearch.ranking.late import combine, scale_of
@@ -31,7 +30,7 @@ from mmsearch.ranking.ranked import ranked
 
 
 def steps(n: int, candidates: int, d: int) -> dict[str, Callable[[], Any]]:
-    """What one query does, over `candidates` of `n` items; facets count all n."""
+    """What one query does, over `candidates` of `n` items."""
     random = np.random.default_rng(0)
     vectors = random.normal(size=(candidates, d)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -45,11 +44,11 @@ def steps(n: int, candidates: int, d: int) -> dict[str, Callable[[], Any]]:
     ids = np.arange(candidates, dtype=np.int64)
     scores = vectors @ query
     first = ranked(scores, ids)
-    colours = random.choice(["red", "green", "blue", "black"], n).tolist()
-    prices = random.integers(1, 500, n).tolist()
+    colours = random.choice(["red", "green", "blue", "black"], candidates).tolist()
+    prices = random.integers(1, 500, candidates).tolist()
     labels = random.integers(0, candidates // 4, candidates).tolist()
     modifiers = Modifiers((Boost("colour", ("red",), 2.0),), (Decay("price", 50.0, 20.0),))
-    columns = {"colour": colours[:candidates], "price": prices[:candidates]}
+    columns = {"colour": colours, "price": prices}
     relevance = random.random(candidates)
     background = fit(vectors[:200], vectors)
     digest = query_digest({"text": "red boots"})
@@ -74,11 +73,6 @@ def steps(n: int, candidates: int, d: int) -> dict[str, Callable[[], Any]]:
         "20 groups": lambda: best_groups(first.head, lambda one: [labels[i] for i in one.ids], 20),
         "boost and decay": lambda: modifiers.apply(relevance, columns),
         "cursor, there and back": turn,
-        f"facet of values, {candidates:,} items": lambda: count_values(
-            "colour", colours[:candidates]
-        ),
-        f"facet of values, {n:,} items": lambda: count_values("colour", colours),
-        f"facet of ranges, {n:,} items": lambda: count_ranges("price", prices, [50, 100, 200]),
     }
 
 

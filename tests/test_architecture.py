@@ -18,6 +18,7 @@ GROUND = {"types", "errors"}
 ARROWS = {
     "types": set[str](),
     "durable": set[str](),
+    "pool": set[str](),
     "errors": set[str](),
     "images": GROUND,
     "tables": GROUND,
@@ -35,7 +36,7 @@ ARROWS = {
     "check": GROUND | {"catalog", "layout"},
     "status": GROUND | {"catalog", "index", "layout"},
     "answers": GROUND | {"catalog", "layout", "loading", "search"},
-    "ingest": GROUND | {"scan", "images", "tables", "catalog", "layout", "durable"},
+    "ingest": GROUND | {"scan", "images", "tables", "catalog", "layout", "durable", "pool"},
     "search": GROUND
     | {"images", "encoders", "catalog", "index", "models", "filters", "columns"}
     | {"ranking", "durable"},
@@ -43,7 +44,7 @@ ARROWS = {
     | {"ingest", "search", "scan", "catalog", "layout", "loading", "check", "status", "answers"}
     | {"ranking"},
     "evaluation": GROUND
-    | {"collection", "catalog", "encoders", "images", "index", "scan", "search", "tables"},
+    | {"collection", "catalog", "encoders", "images", "index", "scan", "search", "tables", "pool"},
     "duplicates": GROUND | {"collection", "catalog", "ranking", "images", "scan"},
     "tagging": GROUND
     | {"collection", "catalog", "loading", "encoders", "models", "evaluation", "filters"},

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +14,7 @@ from mmsearch.evaluation import pictures
 from mmsearch.evaluation.cache import EmbeddingCache, digest_of
 from mmsearch.evaluation.task import Shown
 from mmsearch.images import decode, digest_file
+from mmsearch.pool import default_workers, in_order
 from mmsearch.types import Encoder, OnProgress, Progress
 
 if TYPE_CHECKING:
@@ -119,19 +116,9 @@ class Embedder:
 
     def _decode_all(self, names: Sequence[str]) -> Iterator[_Decoded]:
         """In order; at most two batches wait in memory."""
-        workers = self.workers or min(32, os.cpu_count() or 1)
+        workers = self.workers or default_workers()
         window = max(2 * self.encoder.batch_size, 2 * workers)
-        queue = iter(names)
-        pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
-        try:
-            pending: deque[Future[_Decoded]] = deque(
-                pool.submit(self._decode, name) for name in islice(queue, window)
-            )
-            while pending:
-                yield pending.popleft().result()
-                pending.extend(pool.submit(self._decode, name) for name in islice(queue, 1))
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        return in_order(names, self._decode, workers=workers, window=lambda: window)
 
     def _decode(self, name: str) -> _Decoded:
         try:

@@ -6,7 +6,6 @@ full batches and commits each batch in one transaction: a crash costs one batch 
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -22,8 +21,8 @@ from mmsearch.images import decode, read
 from mmsearch.ingest.embed import Embedder
 from mmsearch.ingest.known import Known, text_digest
 from mmsearch.ingest.plan import HANDED_OVER, Plan, plan_items, plan_scan
-from mmsearch.ingest.pool import in_order
 from mmsearch.layout import Layout
+from mmsearch.pool import default_workers, in_order
 from mmsearch.scan import Scan, key_of
 from mmsearch.types import Encoder, Failure, IndexReport, OnProgress, Progress, Source
 
@@ -290,11 +289,6 @@ class Ingest:
         if one.old is not None:
             # The picture that the old vector stood for is gone; an answer must not show it.
             write.states.setdefault("missing", []).append(one.old.id)
-
-
-def default_workers() -> int:
-    """Threads that decode, where nobody said how many."""
-    return min(32, os.cpu_count() or 1)
 
 
 def failure_row(failure: Failure, source: Source | None) -> dict[str, Any]:

@@ -158,23 +158,6 @@ class Modifiers:
         total = 1.0 - before + lifted
         return np.divide(lifted, total, out=np.zeros_like(before), where=total > 0)
 
-    def arrange(self, keys: Sequence[str]) -> list[str]:
-        """`keys` with the pinned ones at their places and the buried ones last, in their order.
-
-        A pinned key stands at its place also if the search did not find it: give only those that
-        exist and pass the filter (`keeping`). A place behind the end is the end.
-        """
-        free = [key for key in keys if key not in self.pinned and key not in self.buried]
-        last = [key for key in keys if key in self.buried]
-        for key, place in sorted(self.pinned.items(), key=lambda pair: pair[1]):
-            free.insert(place - 1, key)
-        return free + last
-
-    def keeping(self, available: frozenset[str] | set[str]) -> Modifiers:
-        """The same without the pinned keys that are not `available`."""
-        pinned = {key: place for key, place in self.pinned.items() if key in available}
-        return Modifiers(self.boosts, self.decays, pinned, self.buried)
-
     def to_json(self) -> dict[str, Any]:
         """A JSON object; `modifiers_from_json` reads it back."""
         return {

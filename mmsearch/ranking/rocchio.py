@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from mmsearch.errors import UsageError
 from mmsearch.types import Term
 
-if TYPE_CHECKING:
-    from mmsearch.types import Vectors
-
 
 @dataclass(frozen=True)
 class Feedback:
     """How much the query itself, the liked and the disliked items weigh.
+
+        q' = a q + b mean(liked) - c mean(disliked), renormalised
+
+    Rocchio, "Relevance feedback in information retrieval", in Salton (ed.), "The SMART Retrieval
+    System", 1971, pages 313-323. One judgement weighs as much as ten: the means are what moves it.
 
     The defaults are those that Manning, Raghavan and Schütze name as reasonable ("Introduction to
     Information Retrieval", 2008, section 9.1.1): likes say more than dislikes.
@@ -33,35 +35,6 @@ class Feedback:
                 raise UsageError(
                     f"the weight {name!r} of feedback must be a number of at least 0, not {weight}"
                 )
-
-
-def move(
-    query: Vectors, liked: Vectors, disliked: Vectors, feedback: Feedback | None = None
-) -> Vectors:
-    """(d,) float32 unit vector: the query (d,) moved towards `liked` (p, d), off `disliked` (m, d).
-
-        q' = a q + b mean(liked) - c mean(disliked), renormalised
-
-    Rocchio, "Relevance feedback in information retrieval", in Salton (ed.), "The SMART Retrieval
-    System", 1971, pages 313-323; the weights are those of `feedback`. All rows are unit vectors;
-    either set may be empty. One judgement weighs as much as ten: the means are what moves it.
-
-    Raises UsageError where the three cancel each other out.
-    """
-    weights = feedback or Feedback()
-    moved = weights.query * np.asarray(query, np.float64)
-    if len(liked):
-        moved = moved + weights.liked * liked.mean(axis=0, dtype=np.float64)
-    if len(disliked):
-        moved = moved - weights.disliked * disliked.mean(axis=0, dtype=np.float64)
-    norm = float(np.linalg.norm(moved))
-    if norm < 1e-6:
-        raise UsageError(
-            "the query and its feedback cancel each other out: take a judgement back, or lower "
-            "the weight of the disliked ones"
-        )
-    unit: Vectors = (moved / norm).astype(np.float32)
-    return unit
 
 
 @dataclass(frozen=True)

@@ -81,10 +81,10 @@ def flat_terms(query: Query, concept: Callable[[str], Concept]) -> tuple[Term, .
             terms.append(term)
             continue
         known = concept(term.concept)
-        inner = _with_feedback(known.terms, known.liked, known.disliked)
+        inner = with_feedback(known.terms, known.liked, known.disliked)
         total = sum(abs(one.weight) for one in inner)
         terms += [_scaled(one, term.weight / total) for one in inner]
-    return _with_feedback(tuple(terms), query.liked, query.disliked)
+    return with_feedback(tuple(terms), query.liked, query.disliked)
 
 
 def words_of(terms: Iterable[Term]) -> str:
@@ -172,9 +172,10 @@ class TermVectors:
         return vector
 
 
-def _with_feedback(
+def with_feedback(
     terms: tuple[Term, ...], liked: Sequence[str], disliked: Sequence[str]
 ) -> tuple[Term, ...]:
+    """The terms of a query moved by the keys of good and bad answers, as Rocchio's formula says."""
     if not liked and not disliked:
         return terms
     from mmsearch.ranking.rocchio import Feedback

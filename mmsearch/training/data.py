@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 IMAGE_SIZE = 224
 FASHION_HELD_OUT = 1000
@@ -217,13 +213,3 @@ def load_all(data: Path, renders: Path | None, flickr_captions: int = 5) -> list
     if renders is not None:
         loaders.append((renders / "captions.jsonl", lambda: load_renders(renders)))
     return [load() for path, load in loaders if path.exists()]
-
-
-def decode(encoded: bytes, size: int = IMAGE_SIZE) -> NDArray[np.uint8]:
-    """An RGB picture squashed to (size, size, 3) with a bicubic filter, as the model's
-    preprocessing does."""
-    from PIL import Image
-
-    with Image.open(io.BytesIO(encoded)) as image:
-        resized = image.convert("RGB").resize((size, size), Image.Resampling.BICUBIC)
-        return np.asarray(resized, dtype=np.uint8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
@@ -9,6 +10,11 @@ from typing import TypeVar
 
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
+
+
+def default_workers() -> int:
+    """Threads that decode, where nobody said how many."""
+    return min(32, os.cpu_count() or 1)
 
 
 def in_order(
