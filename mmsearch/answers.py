@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from mmsearch.catalog.catalog import Catalog
 from mmsearch.catalog.records import EncoderInfo
-from mmsearch.errors import CorruptionError
+from mmsearch.errors import CorruptionError, MmsearchError
 from mmsearch.layout import Layout
 from mmsearch.loading import Encoders
 from mmsearch.search import Searcher
@@ -39,6 +39,11 @@ class Answers:
     def answer(self, query: Query) -> Answer:
         """See Searcher.answer; nothing is found where nothing was ever indexed."""
         return self._ask(lambda searcher: searcher.answer(query), Answer(()))
+
+    def answer_many(self, queries: Sequence[Query]) -> list[Answer | MmsearchError]:
+        """See Searcher.answer_many; nothing is found where nothing was ever indexed."""
+        nothing: list[Answer | MmsearchError] = [Answer(()) for _ in queries]
+        return self._ask(lambda searcher: searcher.answer_many(queries), nothing)
 
     def suggest(self, prefix: str, k: int) -> list[tuple[str, int]]:
         """See Searcher.suggest; nothing where nothing was ever indexed."""

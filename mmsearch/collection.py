@@ -19,12 +19,13 @@ from mmsearch.catalog.records import EncoderInfo, StoredItem, Write
 from mmsearch.check import CheckReport
 from mmsearch.errors import (
     ItemNotFoundError,
+    MmsearchError,
     NoCollectionError,
     StorageError,
     UsageError,
 )
 from mmsearch.layout import CATALOG, DIRECTORY, Layout, find_collection
-from mmsearch.loading import Encoders, require_same
+from mmsearch.loading import CACHED_TEXTS, Encoders, require_same
 from mmsearch.search import validate
 from mmsearch.search.defaults import Defaults
 from mmsearch.status import Status
@@ -60,13 +61,15 @@ def open(
     *,
     create: bool = False,
     encoder: Encoder | Sequence[Encoder] | None = None,
+    cached_texts: int = CACHED_TEXTS,
 ) -> Collection:
     """The collection at `path`, or the one found upwards from the working directory.
 
     `path` is the collection's own directory, or the folder that holds its `.mmsearch`.
     With `create` an absent one is made. `encoder` takes the place of the models that are loaded
     by name: any object that keeps the Encoder protocol, or several, of which the one with the
-    collection's fingerprint is used. Raises NoCollectionError, SchemaError, StorageError.
+    collection's fingerprint is used. The `cached_texts` texts that queries used last are kept
+    encoded. Raises NoCollectionError, SchemaError, StorageError.
     """
     if path is None:
         found = find_collection(Path.cwd())
@@ -75,7 +78,12 @@ def open(
                 f"no collection in {Path.cwd()} or above it: make one with `mmsearch index PATH`, "
                 "or name one with --collection"
             )
-        return Collection(found or Path.cwd() / DIRECTORY, create=create, encoder=encoder)
+        return Collection(
+            found or Path.cwd() / DIRECTORY,
+            create=create,
+            encoder=encoder,
+            cached_texts=cached_texts,
+        )
     path = Path(path).absolute()
     if not (path / CATALOG).is_file():
         inside = path / DIRECTORY
@@ -85,7 +93,7 @@ def open(
             raise NoCollectionError(
                 f"{path} is no collection: make it with `mmsearch index PATH --collection {path}`"
             )
-    return Collection(path, create=create, encoder=encoder)
+    return Collection(path, create=create, encoder=encoder, cached_texts=cached_texts)
 
 
 class Collection:
@@ -100,6 +108,7 @@ class Collection:
         *,
         create: bool = False,
         encoder: Encoder | Sequence[Encoder] | None = None,
+        cached_texts: int = CACHED_TEXTS,
     ) -> None:
         self.path = path
         self.base = path.parent
@@ -114,7 +123,7 @@ class Collection:
         self._layout = Layout(path)
         self._catalog = Catalog(self._layout.catalog, create=create)
         given = () if encoder is None else encoder if isinstance(encoder, Sequence) else (encoder,)
-        self._encoders = Encoders(given)
+        self._encoders = Encoders(given, cached_texts)
         self._answers = Answers(self._catalog, self._layout, self._encoders)
 
     def __enter__(self) -> Self:
@@ -348,6 +357,15 @@ class Collection:
         Raises as `search` does.
         """
         return self._answers.answer(_as_query(query, to, k, options))
+
+    def answer_many(self, queries: Sequence[Query]) -> list[Answer | MmsearchError]:
+        """`answer` for many queries at once: each one's answer, or the error that it would raise.
+
+        Their texts go through the encoder in one batch, and queries without a filter through the
+        index in one: what a server wants that has many users. Raises CollectionError and
+        ModelError, which concern all of them.
+        """
+        return self._answers.answer_many(queries)
 
     def more_like(self, key: str, *, k: int | None = None, **options: Any) -> Answer:
         """What is like a stored item, without the item itself. Raises as `search` does."""

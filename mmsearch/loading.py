@@ -7,22 +7,30 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, cast
 
 from mmsearch.catalog.records import EncoderInfo
+from mmsearch.encoders.text_cache import TextCache
 from mmsearch.errors import EncoderMismatchError
 from mmsearch.types import Encoder, TextEncoder
 
 if TYPE_CHECKING:
     from mmsearch.encoders.open_clip_encoder import OpenClipEncoder
 
+# Texts of queries that are kept encoded: 8 MB at 512 numbers each.
+CACHED_TEXTS = 4096
+
 log = logging.getLogger("mmsearch")
 
 
 class Encoders:
-    """Loads each encoder once. `given` ones take the place of every model named."""
+    """Loads each encoder once. `given` ones take the place of every model named.
 
-    def __init__(self, given: Sequence[Encoder] = ()) -> None:
+    `cached_texts`: so many texts of queries are kept encoded.
+    """
+
+    def __init__(self, given: Sequence[Encoder] = (), cached_texts: int = CACHED_TEXTS) -> None:
         self._given = list(given)
+        self._cached_texts = cached_texts
         self._loaded: dict[str, Encoder] = {}  # by name
-        self._text: dict[str, TextEncoder] = {}  # by fingerprint
+        self._text: dict[str, TextCache] = {}  # by fingerprint
 
     def add(self, encoder: Encoder) -> None:
         """Take one more into account, before all others."""
@@ -61,10 +69,11 @@ class Encoders:
         require_same(info, encoder)
         return encoder
 
-    def text_tower_of(self, info: EncoderInfo) -> TextEncoder:
+    def text_tower_of(self, info: EncoderInfo) -> TextCache:
         """The text tower without torch where there is one, else the full encoder."""
         if info.fingerprint not in self._text:
-            self._text[info.fingerprint] = self._open_text_tower(info)
+            tower = self._open_text_tower(info)
+            self._text[info.fingerprint] = TextCache(tower, self._cached_texts)
         return self._text[info.fingerprint]
 
     def keep_text_tower(self, encoder: Encoder) -> None:

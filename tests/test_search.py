@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -420,3 +421,57 @@ def test_thousand_words_are_one_text_or_an_error_that_says_so(shop: mmsearch.Col
     assert shop.search(long, mode="vector", k=1)
     with pytest.raises(UsageError, match="200 at most"):
         shop.search(long, mode="lexical")
+
+
+def test_many_queries_at_once_get_the_answers_that_each_gets_alone(
+    shop: mmsearch.Collection,
+) -> None:
+    queries = [
+        Query((Term(text="red chair"),), k=5),
+        Query((Term(text="blue chair"),), k=3, explain=True, facets=("colour",)),
+        Query((Term(text="red chair"),), where="price < 5", group=True),
+        Query((Term(text="green"),), to="text"),
+        Query((), where="colour = 'black'"),
+        Query((Term(item="P003"),), exclude=("P003",)),
+        Query((Term(text="chair"),), k=50, templates=("a {}", "the {}")),
+    ]
+    together = shop.answer_many(queries)
+    for query, answer in zip(queries, together, strict=True):
+        assert isinstance(answer, Answer)
+        alone = shop.answer(query)
+        assert [replace(hit, score=0) for hit in answer.hits] == [
+            replace(hit, score=0) for hit in alone.hits
+        ]
+        assert [hit.score for hit in answer.hits] == pytest.approx(
+            [hit.score for hit in alone.hits], abs=1e-6
+        )
+        assert replace(answer, hits=(), explain=()) == replace(alone, hits=(), explain=())
+        assert len(answer.explain) == len(alone.explain)
+
+
+def test_error_of_one_of_many_queries_is_its_own(shop: mmsearch.Collection) -> None:
+    queries = [
+        Query((Term(text="red"),), k=0),
+        Query((Term(text="red"),), k=2),
+        Query((Term(text="red"),), where="prize < 3"),
+        Query((Term(item="nobody"),)),
+        Query((Term(text="blue"),), k=2),
+    ]
+    kinds = [type(result) for result in shop.answer_many(queries)]
+    assert kinds == [UsageError, Answer, FilterError, ItemNotFoundError, Answer]
+
+
+def test_texts_of_many_queries_are_encoded_in_one_batch(tmp_path: Path) -> None:
+    class Counting(ColourEncoder):
+        batches: list[int] = []  # noqa: RUF012
+
+        def encode_texts(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+            self.batches.append(len(texts))
+            return super().encode_texts(texts)
+
+    with mmsearch.open(tmp_path / ".mmsearch", create=True, encoder=Counting()) as opened:
+        opened.upsert(rows(12))
+        opened.answer("warm up")
+        Counting.batches.clear()
+        opened.answer_many([Query((Term(text=text),)) for text in ("red", "blue", "red", "sea")])
+        assert Counting.batches == [3]

@@ -18,6 +18,9 @@ from mmsearch.catalog.spaces import Spaces, insert_vectors
 from mmsearch.types import FileStamp, Modality
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from mmsearch.filters import Filter, ValueType
     from mmsearch.types import Ids
 
@@ -214,6 +217,12 @@ class Catalog:
         more than lexical.MAX_WORDS words.
         """
         return self._lexical.search(text, k, allowed, prefix=prefix)
+
+    def word_coverage(self, text: str, ids: Ids) -> npt.NDArray[np.float64]:
+        """(n,) in [0, 1]: how much of the query's words each of the live items `ids` has, rare
+        words counting more (bm25.coverage). Words are taken for others as in `lexical_search`.
+        """
+        return self._lexical.coverage(text, ids)
 
     def explain_words(self, text: str, *, prefix: bool = False) -> list[lexical.WordMatch]:
         """What `lexical_search` takes each word of a query for."""

@@ -109,8 +109,9 @@ class Database:
 
 def fact(connection: sa.Connection, name: str) -> str | None:
     """One value of the table `meta`."""
-    value = connection.execute(sa.select(meta.c.value).where(meta.c.name == name)).scalar()
-    return None if value is None else str(value)
+    # Asked several times per query: building and compiling a select would cost more than it.
+    found = connection.exec_driver_sql("SELECT value FROM meta WHERE name = ?", (name,)).first()
+    return None if found is None else str(found[0])
 
 
 def set_fact(connection: sa.Connection, name: str, value: str) -> None:

@@ -16,7 +16,13 @@ from mmsearch.lexical import spelling
 from mmsearch.lexical.words import Word, words_of
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from mmsearch.types import Ids
+
+    Floats = npt.NDArray[np.float64]
+    Flags = npt.NDArray[np.bool_]
 
 # A word of the title says more of an item than one of its attributes or its key.
 WEIGHTS = (2.0, 1.0, 1.0)
@@ -101,6 +107,19 @@ class Lexical:
             warm = self._warm = self._warm or _Warm(connection)
             return warm.search(connection, words, k, allowed)
 
+    def coverage(self, text: str, ids: Ids) -> Floats:
+        """See Catalog.word_coverage."""
+        from mmsearch.lexical.bm25 import coverage
+
+        words = _words(text, prefix=False)
+        with self._reading() as connection:
+            # What was just found by FTS5 itself is looked up there again: one query alone is not
+            # worth postings in memory.
+            warm = self._warm if fact(connection, WORDS_SEQ) == self._asked else None
+            if warm is not None:
+                return coverage(warm.items, [warm.having(connection, word, ids) for word in words])
+            return coverage(_size(connection), [_having(connection, word, ids) for word in words])
+
     def explain(self, text: str, *, prefix: bool = False) -> list[WordMatch]:
         """What each word of a query is taken for. Raises UsageError as `search` does."""
         matches = []
@@ -140,11 +159,24 @@ class _Warm:
     def search(
         self, connection: sa.Connection, words: Sequence[Word], k: int, allowed: Ids | None
     ) -> list[tuple[int, float]]:
-        known = dict.fromkeys(one for word in words for one in self._resolve(connection, word))
+        known = dict.fromkeys(one for word in words for one in self._learn(connection, word))
+        return self._postings.best(known, k, allowed)
+
+    @property
+    def items(self) -> int:
+        return len(self._postings)
+
+    def having(self, connection: sa.Connection, word: Word, ids: Ids) -> tuple[int, Flags]:
+        """How many items have a word, and (n,) which of `ids` do."""
+        return self._postings.having(self._learn(connection, word), ids)
+
+    def _learn(self, connection: sa.Connection, word: Word) -> list[Word]:
+        """The known words in the place of `word`, each with its posting."""
+        known = self._resolve(connection, word)
         for one in known:
             if one not in self._postings:
                 self._postings.add(one, *self._bm25.pairs(_occurrences(connection, one)))
-        return self._postings.best(known, k, allowed)
+        return known
 
     def _resolve(self, connection: sa.Connection, word: Word) -> list[Word]:
         if word not in self._resolved:
@@ -179,6 +211,27 @@ def _search(
         (*WEIGHTS, _expression(known), *only, k),
     )
     return [(row[0], row[1]) for row in found]
+
+
+def _having(connection: sa.Connection, word: Word, ids: Ids) -> tuple[int, Flags]:
+    """How many items have a word, and (n,) which of `ids` do."""
+    import numpy as np
+
+    known = _resolve(connection, word)
+    if not known:
+        return 0, np.zeros(len(ids), np.bool_)
+    found = connection.exec_driver_sql(
+        "SELECT rowid FROM words WHERE words MATCH ?"
+        " AND +rowid IN (SELECT value FROM json_each(?))",
+        (_expression(known), json.dumps(ids.tolist())),
+    )
+    having = np.fromiter(found.scalars(), np.int64)
+    return _count(connection, known), np.isin(ids, having)
+
+
+def _size(connection: sa.Connection) -> int:
+    """How many items there are to look for words in."""
+    return int(connection.exec_driver_sql("SELECT count(*) FROM words_docsize").scalar() or 0)
 
 
 def _resolve(connection: sa.Connection, word: Word) -> list[Word]:

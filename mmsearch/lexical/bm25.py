@@ -10,8 +10,9 @@ f: occurrences of w in d, each with its column's weight; |d|: words of d; n of N
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,6 +45,9 @@ class Postings:
         self._norms = K1 * (1 - B + B * lengths / max(mean, 1e-9))
         self._known: OrderedDict[Word, Posting] = OrderedDict()
         self._size = 0
+
+    def __len__(self) -> int:
+        return len(self._ids)
 
     def __contains__(self, word: Word) -> bool:
         return word in self._known
@@ -78,13 +82,22 @@ class Postings:
             found &= self._among(allowed)
         return self._top(np.flatnonzero(found), scores, k)
 
+    def having(self, words: Iterable[Word], ids: Ids) -> tuple[int, npt.NDArray[np.bool_]]:
+        """How many items have one of these known words, and (n,) which of `ids` do."""
+        found = np.zeros(len(self._ids), np.bool_)
+        for word in words:
+            found[self._known[word][0]] = True
+        if not len(self._ids):
+            return 0, np.zeros(len(ids), np.bool_)
+        rows = np.minimum(np.searchsorted(self._ids, ids), len(self._ids) - 1)
+        return int(np.count_nonzero(found)), found[rows] & (self._ids[rows] == ids)
+
     def _among(self, allowed: Ids) -> npt.NDArray[np.bool_]:
         """(n,) which items are allowed."""
-        chosen = np.zeros(len(self._ids), np.bool_)
-        if len(self._ids):
-            rows = np.minimum(np.searchsorted(self._ids, allowed), len(self._ids) - 1)
-            chosen[rows[self._ids[rows] == allowed]] = True
-        return chosen
+        last = max(self._ids.max(initial=-1), allowed.max(initial=-1))
+        chosen = np.zeros(int(last) + 1, np.bool_)
+        chosen[allowed] = True
+        return chosen[self._ids]
 
     def _top(
         self, rows: npt.NDArray[np.intp], scores: npt.NDArray[np.float64], k: int
@@ -96,6 +109,21 @@ class Postings:
             rows, values = rows[values >= least], values[values >= least]
         order = np.argsort(-values, kind="stable")[:k]
         return list(zip(self._ids[rows[order]].tolist(), values[order].tolist(), strict=True))
+
+
+def coverage(
+    items: int, having: Sequence[tuple[int, npt.NDArray[np.bool_]]]
+) -> npt.NDArray[np.float64]:
+    """(n,) in [0, 1]: how many of a query's words each of n items has.
+
+    `having` tells of each word how many of all `items` have it, and (n,) which of the n do. Words
+    count by their inverse document frequency, log((N + 1) / (n + 0.5)). BM25 itself cannot tell:
+    one word three times scores more than two words once.
+    """
+    rarity = [math.log((items + 1) / (count + 0.5)) for count, _ in having]
+    shares = [weight * flags for weight, (_, flags) in zip(rarity, having, strict=True)]
+    total: npt.NDArray[np.float64] = np.sum(shares, axis=0) / max(sum(rarity), 1e-9)
+    return total
 
 
 def length_of(sizes: bytes) -> int:

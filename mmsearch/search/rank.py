@@ -8,9 +8,8 @@ asked for at any depth, pages fit together, and k answers come whenever k exist.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,7 +32,6 @@ GROWTH = 4
 LEAST_LEXICAL = 0.5
 # Words alone never make sure, and certainty could be boosted no more.
 MOST_LEXICAL = 0.95
-MAX_JUDGED_WORDS = 8  # each takes a look into the index of words, about 0.5 ms
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +49,8 @@ class Search:
     depth: int
     allowed: Ids | None = None
     judged: bool = True  # whether relevances are wanted
+    # What is known already of its first block: the best `depth` by these vectors.
+    begun: Mapping[Modality, Ranked] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,11 +96,38 @@ class Rankings:
             seen = np.union1d(seen, block.ids)
             depth *= GROWTH
 
+    def begin(self, searches: Sequence[Search]) -> list[Search]:
+        """The same searches; those among all items have gone through the indexes together."""
+        together: dict[tuple[Modality, int], list[int]] = {}
+        for number, search in enumerate(searches):
+            for modality in search.vectors if search.allowed is None else ():
+                together.setdefault((modality, search.depth), []).append(number)
+        begun: dict[int, dict[Modality, Ranked]] = {}
+        for (modality, depth), numbers in together.items():
+            rows = np.stack([searches[number].vectors[modality] for number in numbers])
+            for number, ranking in zip(numbers, self._nearest(modality, rows, depth), strict=True):
+                begun.setdefault(number, {})[modality] = ranking
+        return [
+            replace(search, begun=begun.get(number, {})) for number, search in enumerate(searches)
+        ]
+
+    def _nearest(
+        self, modality: Modality, vectors: Vectors, depth: int, allowed: Ids | None = None
+    ) -> list[Ranked]:
+        """The best `depth` by cosine with each of the vectors (n, d)."""
+        scores, ids = self._indexes.get(modality).search(vectors, depth, allowed)
+        return [
+            Ranked(row_ids, row_scores.astype(np.float64))
+            for row_ids, row_scores in zip(ids, scores, strict=True)
+        ]
+
     def _lists(self, search: Search, depth: int) -> dict[Ranking, Ranked]:
         lists: dict[Ranking, Ranked] = {}
         for modality, vector in search.vectors.items():
-            scores, ids = self._indexes.get(modality).search(vector[None], depth, search.allowed)
-            lists[modality] = Ranked(ids[0], scores[0].astype(np.float64))
+            if depth == search.depth and modality in search.begun:
+                lists[modality] = search.begun[modality]
+            else:
+                (lists[modality],) = self._nearest(modality, vector[None], depth, search.allowed)
         if search.words:
             found = self._catalog.lexical_search(search.words, depth, search.allowed)
             lists["lexical"] = Ranked(
@@ -118,7 +145,7 @@ class Rankings:
         if lexical is not None:
             words = np.zeros(len(ids))
             if search.judged or search.fusion == "relevance":
-                words[np.searchsorted(ids, lexical.ids)] = self._coverage(search.words, lexical)
+                words[np.searchsorted(ids, lexical.ids)] = self._by_words(search.words, lexical)
             if not search.vectors:
                 scores = np.full(len(ids), -np.inf)
                 scores[np.searchsorted(ids, lexical.ids)] = lexical.scores
@@ -182,27 +209,11 @@ class Rankings:
             cosines[np.searchsorted(ids, found[0])] = scores[0]
         return cosines
 
-    def _coverage(self, text: str, lexical: Ranked) -> Floats:
-        """(n,) from 0 to MOST_LEXICAL, in the order of `lexical`: how many of the query's words an
-        item has.
-
-        Words count by their inverse document frequency, log((N + 1) / (n + 0.5)), up to
-        MAX_JUDGED_WORDS of the rarest. BM25 itself cannot tell: one word three times scores more
-        than two words once.
-        """
+    def _by_words(self, text: str, lexical: Ranked) -> Floats:
+        """(n,) relevances of `lexical` by how much of the query's words an item has."""
         if not len(lexical):
             return np.empty(0)
-        every = self._catalog.counts()["items"]
-        words = sorted(self._catalog.explain_words(text), key=lambda word: word.items)
-        ids = np.sort(lexical.ids)
-        total, has = 0.0, np.zeros(len(ids))
-        for word in words[:MAX_JUDGED_WORDS]:
-            rarity = math.log((every + 1) / (word.items + 0.5))
-            total += rarity
-            if word.terms:
-                found = self._catalog.lexical_search(" ".join(word.terms), len(ids), ids)
-                has[np.searchsorted(ids, [item for item, _ in found])] += rarity
-        share = has[np.searchsorted(ids, lexical.ids)] / max(total, 1e-9)
+        share = self._catalog.word_coverage(text, lexical.ids)
         return MOST_LEXICAL * np.maximum(0.0, (share - LEAST_LEXICAL) / (1 - LEAST_LEXICAL))
 
 

@@ -11,15 +11,17 @@ import numpy as np
 from mmsearch.catalog.catalog import Catalog
 from mmsearch.catalog.records import EncoderInfo
 from mmsearch.catalog.vectors import VectorFile
+from mmsearch.errors import MmsearchError, UsageError
 from mmsearch.index.faiss_index import FaissIndex, Snapshots
 from mmsearch.search.defaults import Defaults
 from mmsearch.search.hits import hit_of
 from mmsearch.search.indexes import Indexes
 from mmsearch.search.request import validate
 from mmsearch.search.terms import TermVectors, sum_parts
-from mmsearch.types import Answer, Encoder, Hit, Modality, Query, TextEncoder
+from mmsearch.types import Answer, Encoder, Hit, Modality, Query
 
 if TYPE_CHECKING:
+    from mmsearch.encoders.text_cache import TextCache
     from mmsearch.search.answering import Answering
     from mmsearch.search.concepts import Concepts
     from mmsearch.search.relevance import Relevance
@@ -35,7 +37,7 @@ class Searcher:
         info: EncoderInfo,
         vectors: VectorFile,
         snapshots: Callable[[Modality], Snapshots],
-        text_encoder: Callable[[], TextEncoder],
+        text_encoder: Callable[[], TextCache],
         image_encoder: Callable[[], Encoder],
         concepts: Concepts,
         background: Callable[[Modality, Modality], Path],
@@ -99,6 +101,27 @@ class Searcher:
         self._indexes.refresh()
         return self._full.answer(query)
 
+    def answer_many(self, queries: Sequence[Query]) -> list[Answer | MmsearchError]:
+        """Each query's answer, or what `answer` would raise for it.
+
+        All texts go through the encoder in one batch, and all queries that may find any item
+        through each index in one.
+        """
+        self._indexes.refresh()
+        valid: list[Query] = []
+        results: list[Answer | MmsearchError | None] = []
+        for query in queries:
+            try:
+                validate(query)
+            except UsageError as error:
+                results.append(error)
+            else:
+                results.append(None)
+                valid.append(query)
+        self._terms.encode_together(valid)
+        answers = iter(self._full.answer_many(valid))
+        return [next(answers) if result is None else result for result in results]
+
     def suggest(self, prefix: str, k: int) -> list[tuple[str, int]]:
         """What a search box may offer for `prefix`; see `Columns.suggest`."""
         self._indexes.refresh()
@@ -160,14 +183,19 @@ class Searcher:
             from mmsearch.search.answering import Answering
             from mmsearch.search.candidates import Candidates
             from mmsearch.search.plan import Planner
+            from mmsearch.search.prepare import Preparation
             from mmsearch.search.rank import Rankings
+            from mmsearch.search.show import Showing
 
+            catalog, indexes = self._catalog, self._indexes
+            candidates = Candidates(catalog)
+            planner = Planner(indexes, self._terms, self._relevance, self._concepts.get)
+            rankings = Rankings(catalog, indexes, self._relevance)
             self._answering = Answering(
-                self._catalog,
-                self._indexes,
-                Candidates(self._catalog),
-                Planner(self._indexes, self._terms, self._relevance, self._concepts.get),
-                Rankings(self._catalog, self._indexes, self._relevance),
-                self._info.dim,
+                indexes,
+                candidates,
+                Preparation(catalog, indexes, candidates, planner, rankings),
+                rankings,
+                Showing(catalog, indexes, candidates, self._info.dim),
             )
         return self._answering

@@ -23,9 +23,10 @@ from mmsearch.catalog.catalog import Catalog
 from mmsearch.catalog.records import EncoderInfo
 from mmsearch.catalog.vectors import VectorFile
 from mmsearch.errors import ItemNotFoundError, UsageError
-from mmsearch.types import Encoder, Modality, Query, Term, TextEncoder
+from mmsearch.types import Encoder, Modality, Query, Term
 
 if TYPE_CHECKING:
+    from mmsearch.encoders.text_cache import TextCache
     from mmsearch.ranking.rocchio import Concept
     from mmsearch.types import Vectors
 
@@ -100,7 +101,7 @@ class TermVectors:
         catalog: Catalog,
         info: EncoderInfo,
         vectors: VectorFile,
-        text_encoder: Callable[[], TextEncoder],
+        text_encoder: Callable[[], TextCache],
         image_encoder: Callable[[], Encoder],
     ) -> None:
         self._catalog = catalog
@@ -128,6 +129,17 @@ class TermVectors:
         means = rows.reshape(len(texts), len(templates), -1).mean(axis=1)  # (texts, d)
         means /= np.linalg.norm(means, axis=1, keepdims=True)
         return dict(zip(texts, means.astype(np.float32), strict=True))
+
+    def encode_together(self, queries: Iterable[Query]) -> None:
+        """Encode the texts of several queries in one batch; each query's turn finds them cached.
+
+        Those in templates are left to their query.
+        """
+        encoder = self._text_encoder()
+        terms = [term for query in queries if not query.templates for term in query.terms]
+        texts = [term.text for term in terms if term.text is not None]
+        if 1 < len(texts) <= encoder.size:
+            encoder.encode_texts(texts)
 
     def part(self, term: Term, texts: Mapping[str, Vectors], prefer: Modality = "image") -> Part:
         """The vector of one term; a stored item with two speaks with the one of `prefer`.

@@ -219,6 +219,31 @@ def test_postings_in_memory_score_as_fts5_does(
     assert len(warm) == min(k, len(every))
 
 
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    texts=st.lists(st.lists(st.sampled_from(WORDS), max_size=6), min_size=1, max_size=12),
+    query=st.lists(st.sampled_from([*WORDS, "abcx", "zz"]), min_size=1, max_size=5),
+)
+def test_coverage_is_the_share_of_the_words_that_an_item_has_by_their_rarity(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[list[str]], query: list[str]
+) -> None:
+    catalog = Catalog(tmp_path_factory.mktemp("words") / "c.sqlite3", create=True)
+    put(catalog, *(row("-", " ".join(t)) | {"key": f"{n}"} for n, t in enumerate(texts)))
+    asked = " ".join(query)
+    ids = np.arange(1, len(texts) + 1)
+    cold = catalog.word_coverage(asked, ids)
+    catalog.lexical_search(asked, 1)
+    catalog.lexical_search(asked, 1)
+    warm = catalog.word_coverage(asked, ids)
+    meant = {match.word: set(match.terms) for match in catalog.explain_words(asked)}
+    catalog.close()
+    having = {word: [bool(terms & set(t)) for t in texts] for word, terms in meant.items()}
+    rarity = {word: np.log((len(texts) + 1) / (sum(has) + 0.5)) for word, has in having.items()}
+    expected = sum(rarity[word] * np.array(having[word]) for word in meant)
+    assert cold == pytest.approx(expected / max(sum(rarity.values()), 1e-9))
+    assert warm == pytest.approx(cold)
+
+
 def test_change_that_leaves_the_words_alone_keeps_the_postings(catalog: Catalog) -> None:
     put(catalog, row("a", "red shoe", price=1), row("b", "blue shoe"))
     assert found(catalog, "shoe") == found(catalog, "shoe") == [1, 2]
