@@ -88,27 +88,16 @@ def decode(source: Path | bytes | BinaryIO | Contents, target: int) -> Decoded:
     Raises ImageError for anything that cannot be read, is no picture, or exceeds a limit.
     """
     contents = source if isinstance(source, Contents) else read(source)
-    name = contents.name
-    try:
-        with _pillow_limits():
-            image, size = _decode(contents.data, name, target)
-    except ImageError:
-        raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as exc:
-        raise _too_many_pixels(name) from exc
-    except UnidentifiedImageError as exc:
-        raise ImageError(
-            f"{name}: not a picture in any format that can be read here, whatever its name says; "
-            "rename it or export it as JPEG or PNG"
-        ) from exc
-    except MemoryError as exc:
-        raise ImageError(f"{name}: not enough memory to decode it; save a smaller copy") from exc
-    except Exception as exc:  # plugins raise nearly anything on damaged input
-        detail = _one_line(str(exc)) or type(exc).__name__
-        raise ImageError(
-            f"{name}: the picture is damaged or cut off ({detail}); copy or download it again"
-        ) from exc
+    with _faults(contents.name):
+        image, size = _decode(contents, target)
     return Decoded(image, contents.digest, size)
+
+
+def size_of(source: Path | bytes | BinaryIO | Contents) -> tuple[int, int]:
+    """(width, height) as the file's header claims them; no pixel is decoded. Raises ImageError."""
+    contents = source if isinstance(source, Contents) else read(source)
+    with _faults(contents.name), _opened(contents) as opened:
+        return opened.size
 
 
 def digest_file(path: Path) -> bytes:
@@ -145,8 +134,38 @@ def _formats() -> tuple[str, ...]:
         return tuple(f for f in Image.ID if f in Image.OPEN and f not in _NOT_PICTURES)
 
 
-def _decode(data: bytes, name: str, target: int) -> tuple[Image.Image, tuple[int, int]]:
-    with Image.open(io.BytesIO(data), formats=_formats_for(data, name)) as opened:
+@contextmanager
+def _faults(name: str) -> Iterator[None]:
+    """Within Pillow's limits; all that goes wrong with the picture `name` is an ImageError."""
+    try:
+        with _pillow_limits():
+            yield
+    except ImageError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as exc:
+        raise _too_many_pixels(name) from exc
+    except UnidentifiedImageError as exc:
+        raise ImageError(
+            f"{name}: not a picture in any format that can be read here, whatever its name says; "
+            "rename it or export it as JPEG or PNG"
+        ) from exc
+    except MemoryError as exc:
+        raise ImageError(f"{name}: not enough memory to decode it; save a smaller copy") from exc
+    except Exception as exc:  # plugins raise nearly anything on damaged input
+        detail = _one_line(str(exc)) or type(exc).__name__
+        raise ImageError(
+            f"{name}: the picture is damaged or cut off ({detail}); copy or download it again"
+        ) from exc
+
+
+def _opened(contents: Contents) -> Image.Image:
+    data = contents.data
+    return Image.open(io.BytesIO(data), formats=_formats_for(data, contents.name))
+
+
+def _decode(contents: Contents, target: int) -> tuple[Image.Image, tuple[int, int]]:
+    name = contents.name
+    with _opened(contents) as opened:
         size = opened.size
         if size[0] * size[1] > MAX_PIXELS:
             raise _too_many_pixels(name, size)

@@ -52,8 +52,9 @@ ARROWS = {
     "cli": GROUND
     | {"duplicates", "tagging", "watching", "tables"}
     | {"collection", "encoders", "models", "scan", "images", "evaluation"}
-    | {"adaptation", "training"},
-    "server": GROUND | {"collection", "images"},
+    | {"adaptation", "training", "server"},
+    "server": GROUND
+    | {"collection", "images", "catalog", "layout", "scan", "models", "evaluation", "fetch"},
     "training": GROUND | {"models", "encoders", "images", "durable"},
     "adaptation": GROUND
     | {"collection", "encoders", "images", "scan", "tables", "training", "durable"},
@@ -75,6 +76,10 @@ HOMES = {
     "tqdm": {"cli", "training"},
     "rich": {"cli"},
     "watchfiles": {"watching"},
+    "fastapi": {"server"},
+    "starlette": {"server"},
+    "pydantic": {"server"},
+    "uvicorn": {"cli"},
 }
 
 
@@ -178,7 +183,7 @@ def test_readme_names_every_command() -> None:
 
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     commands = [command.name for command in app.registered_commands]
-    assert len(commands) == 15
+    assert len(commands) == 16
     assert [name for name in commands if f"mmsearch {name}" not in readme] == []
 
 

@@ -22,6 +22,7 @@ from mmsearch.cli import (
     manage,
     query,
     reindex,
+    serve,
     shop,
     tag,
     train,
@@ -111,6 +112,7 @@ app.command("concepts")(concepts.concepts)
 app.command("evaluate")(evaluate.evaluate)
 app.command("train")(train.train)
 app.command("watch")(watch.watch)
+app.command("serve")(serve.serve)
 app.command("tag")(tag.tag)
 app.command("duplicates")(duplicates.duplicates)
 app.command("status")(manage.status)

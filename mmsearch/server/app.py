@@ -1,0 +1,50 @@
+"""The application: routes, guards, and what starts and stops with it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+import mmsearch
+from mmsearch.server import contract, problems
+from mmsearch.server.routes import collection, page, pictures, search
+from mmsearch.server.services import Services
+from mmsearch.server.settings import Settings
+from mmsearch.types import Encoder
+
+
+def create_app(
+    settings: Settings, *, encoder: Encoder | Sequence[Encoder] | None = None
+) -> FastAPI:
+    """An ASGI application that serves one collection. `encoder` as in `mmsearch.open`.
+
+    Raises NoCollectionError, SchemaError and StorageError when it starts.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        services = Services(settings, encoder)
+        app.state.services = services
+        await services.start()
+        try:
+            yield
+        finally:
+            await services.close()
+
+    app = FastAPI(
+        title="mmsearch",
+        summary="Find pictures and texts by words, by a picture, or by something already found",
+        version=mmsearch.__version__,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        lifespan=lifespan,
+        docs_url=None,  # these pages load scripts from another host
+        redoc_url=None,
+        openapi_tags=contract.TAGS,
+    )
+    problems.add_handlers(app)
+    for routes in (search, pictures, collection, page):
+        app.include_router(routes.router)
+    contract.state(app)
+    return app

@@ -1,0 +1,130 @@
+"""Pictures in and out: uploads decoded within their limits, thumbnails made and kept."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from mmsearch.errors import ImageError, ItemNotFoundError
+from mmsearch.images import Contents, decode, read, size_of
+from mmsearch.server.problems import Problem
+
+SIZES = (128, 256, 512, 1024)
+# What an uploaded JPEG is scaled down to on decoding, at least twice this much a side: more than
+# any encoder looks at (SigLIP's 512), and for most pictures what indexing decodes them at.
+_QUERY_TARGET = 256
+_QUALITY = 82  # about 8 kB at 256 pixels
+
+# Formats that browsers show, by how their files begin; all others are sent as JPEG.
+_SHOWN = (
+    (b"\xff\xd8\xff", 0, "image/jpeg"),
+    (b"\x89PNG\r\n\x1a\n", 0, "image/png"),
+    (b"GIF8", 0, "image/gif"),
+    (b"WEBP", 8, "image/webp"),
+    (b"ftypavif", 4, "image/avif"),
+)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A picture as it is sent; `kept` False: its file is not what was indexed."""
+
+    data: bytes
+    media_type: str
+    kept: bool = True
+
+
+def snapped(size: int) -> int:
+    """The smallest size that thumbnails have and that is not below `size`."""
+    return next((one for one in SIZES if one >= size), SIZES[-1])
+
+
+def require_pixels(contents: Contents, most: int) -> None:
+    """Raises Problem by the header alone, ImageError where there is none."""
+    width, height = size_of(contents)
+    if width * height > most:
+        raise Problem(
+            413,
+            f"the picture claims {width} x {height} pixels, more than the {most / 1e6:g} million "
+            "that this server decodes: send a smaller copy",
+        )
+
+
+def decode_upload(data: bytes, max_pixels: int) -> Image.Image:
+    """An upright RGB picture to search with. Raises ImageError, Problem."""
+    contents = read(data)
+    require_pixels(contents, max_pixels)
+    return decode(contents, _QUERY_TARGET).image
+
+
+def original(path: Path, digest: bytes) -> Sent:
+    """A picture's own bytes where browsers show its format, else a JPEG of it.
+
+    Raises ItemNotFoundError where the file is gone, ImageError.
+    """
+    contents = _contents(path)
+    kept = contents.digest == digest
+    for start, offset, media_type in _SHOWN:
+        if contents.data.startswith(start, offset):
+            return Sent(contents.data, media_type, kept)
+    return Sent(_jpeg(decode(contents, 10_000).image), "image/jpeg", kept)
+
+
+class Thumbnails:
+    """JPEGs of pictures, the last used ones kept in memory by (digest, size). For any thread."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._kept: OrderedDict[tuple[bytes, int], bytes] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def get(self, path: Path, digest: bytes, size: int) -> Sent:
+        """At most `size` pixels a side. Raises ItemNotFoundError, ImageError."""
+        found = self.find(digest, size)
+        if found is not None:
+            return found
+        contents = _contents(path)
+        image = decode(contents, size // 2).image  # a JPEG: at least `size` a side
+        image.thumbnail((size, size), Image.Resampling.LANCZOS, reducing_gap=2.0)
+        data = _jpeg(image)
+        if contents.digest != digest:
+            return Sent(data, "image/jpeg", kept=False)
+        self._keep((digest, size), data)
+        return Sent(data, "image/jpeg")
+
+    def find(self, digest: bytes, size: int) -> Sent | None:
+        """One that is kept."""
+        with self._lock:
+            data = self._kept.get((digest, size))
+            if data is None:
+                return None
+            self._kept.move_to_end((digest, size))
+            return Sent(data, "image/jpeg")
+
+    def _keep(self, name: tuple[bytes, int], data: bytes) -> None:
+        with self._lock:
+            self._bytes += len(data) - len(self._kept.pop(name, b""))
+            self._kept[name] = data
+            while self._bytes > self._max_bytes:
+                self._bytes -= len(self._kept.popitem(last=False)[1])
+
+
+def _contents(path: Path) -> Contents:
+    try:
+        return read(path)
+    except ImageError as error:
+        if path.is_file():
+            raise
+        raise ItemNotFoundError("the item's picture is not where it was when indexed") from error
+
+
+def _jpeg(image: Image.Image) -> bytes:
+    data = io.BytesIO()
+    image.save(data, "JPEG", quality=_QUALITY)
+    return data.getvalue()

@@ -1,0 +1,80 @@
+"""What the routes of one server share, made when it starts and closed when it stops."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Depends, Request
+
+import mmsearch
+from mmsearch.server.engine import Engine
+from mmsearch.server.pictures import Thumbnails
+from mmsearch.server.problems import GONE, Problem
+from mmsearch.server.settings import Settings
+from mmsearch.server.shelf import Shelf
+from mmsearch.types import Encoder
+
+T = TypeVar("T")
+
+
+class Services:
+    """The engine, the catalog and the pictures of one collection."""
+
+    def __init__(
+        self, settings: Settings, encoder: Encoder | Sequence[Encoder] | None = None
+    ) -> None:
+        reader = mmsearch.open(settings.collection, encoder=encoder)
+        self.settings = settings
+        self.engine = Engine(reader, settings)
+        self.shelf = Shelf(reader.path)
+        self.thumbnails = Thumbnails(settings.thumbnail_cache_bytes)
+        self._pictures = ThreadPoolExecutor(settings.picture_workers, "pictures")
+
+    async def start(self) -> None:
+        self.engine.start()
+
+    async def close(self) -> None:
+        """Finish what was accepted."""
+        await self.engine.close()
+        await asyncio.to_thread(self._pictures.shutdown)
+        self.shelf.close()
+
+    async def on_pictures(self, work: Callable[..., T], *arguments: Any) -> T:
+        """`work(*arguments)` in one of the few threads that decode pictures."""
+        return await asyncio.get_running_loop().run_in_executor(self._pictures, work, *arguments)
+
+
+def services_of(request: Request) -> Services:
+    found: Services = request.app.state.services
+    return found
+
+
+Shared = Annotated[Services, Depends(services_of)]
+
+
+async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """What `work` gives; given up when the client goes away, since nobody would read it.
+
+    Only once the whole body was read. Raises what `work` raises.
+    """
+    asked = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait({asked, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not asked.done():
+            raise Problem(GONE, "the client went away")
+        return asked.result()
+    finally:
+        for task in (asked, gone):
+            task.cancel()
+        with suppress(asyncio.CancelledError):
+            await gone
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
