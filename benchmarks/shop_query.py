@@ -153,9 +153,9 @@ def main() -> None:
 
 
 def measure(path: Path, encoder: WordVectors, queries: int, only: str) -> None:
-    draw = random.Random(2)
-    texts = [" ".join([draw.choice(COLOURS), *draw.choices(WORDS, k=2), draw.choice(KINDS)])
-             for _ in range(queries)]  # fmt: skip
+    draw = random.Random(1)  # each query is four of the six words of one product's title
+    titles = [product(number, draw)["text"].split() for number in range(queries)]
+    texts = [" ".join([*title[:3], title[-1]]) for title in titles]
     encoder.encode_texts(texts)
     with mmsearch.open(path, encoder=encoder) as collection:
         for way in ("search", "answer"):

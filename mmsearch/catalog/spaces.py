@@ -56,7 +56,8 @@ class Spaces:
     def current(self) -> EncoderInfo | None:
         """The encoder whose space answers queries; None until the first one was loaded."""
         with self._database.reading() as connection:
-            row = connection.execute(sa.select(spaces).where(spaces.c.state == "current")).first()
+            # As text: it is asked with every query, and building a select would take longer.
+            row = connection.exec_driver_sql("SELECT * FROM spaces WHERE state = 'current'").first()
         return _info(row) if row else None
 
     def previous(self) -> EncoderInfo | None:
