@@ -101,6 +101,17 @@ def test_migrated_tables_are_those_of_a_new_catalog(schema_1: Path, tmp_path: Pa
     assert shape(schema_1 / "catalog.sqlite3") == shape(tmp_path / "new.sqlite3")
 
 
+def test_migrated_triggers_are_those_of_a_new_catalog(schema_1: Path, tmp_path: Path) -> None:
+    Catalog(schema_1 / "catalog.sqlite3").close()
+    Catalog(tmp_path / "new.sqlite3", create=True).close()
+    triggers = []
+    for path in (schema_1 / "catalog.sqlite3", tmp_path / "new.sqlite3"):
+        with closing(sqlite3.connect(path)) as connection:
+            query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' ORDER BY name"
+            triggers.append([(name, sql.split()) for name, sql in connection.execute(query)])
+    assert triggers[0] == triggers[1] != []
+
+
 def test_migration_that_fails_changes_nothing(
     schema_1: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -283,18 +283,19 @@ class Catalog:
 
     def counts(self) -> dict[str, int]:
         """items, images, texts (live), missing, failures."""
-        live = items.c.state == "live"
         with self._database.reading() as connection:
-            row = connection.execute(
-                sa.select(
-                    sa.func.count().filter(live).label("items"),
-                    sa.func.count(items.c.image_digest).filter(live).label("images"),
-                    sa.func.count(items.c.text_digest).filter(live).label("texts"),
-                    sa.func.count().filter(items.c.state == "missing").label("missing"),
-                )
-            ).one()
+            found = connection.exec_driver_sql(
+                "SELECT state, has_image, has_text, items FROM tallies"
+            ).all()
             failed = connection.execute(sa.select(sa.func.count()).select_from(failures)).scalar()
-        return {**row._mapping, "failures": int(failed or 0)}
+        live = [row for row in found if row.state == "live"]
+        return {
+            "items": sum(row.items for row in live),
+            "images": sum(row.items for row in live if row.has_image),
+            "texts": sum(row.items for row in live if row.has_text),
+            "missing": sum(row.items for row in found if row.state == "missing"),
+            "failures": int(failed or 0),
+        }
 
     def last_run(self) -> dict[str, Any] | None:
         with self._database.reading() as connection:

@@ -65,7 +65,7 @@ class Database:
     def _create(self) -> None:
         with self._engine.begin() as connection:
             schema.metadata.create_all(connection)
-            for statement in schema.WORD_TABLES:
+            for statement in (*schema.WORD_TABLES, *schema.TALLYING):
                 connection.exec_driver_sql(statement)
             set_fact(connection, "schema", str(schema.SCHEMA_VERSION))
             set_fact(connection, "seq", "0")

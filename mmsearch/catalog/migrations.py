@@ -51,7 +51,38 @@ _TO_3 = (
     "INSERT INTO meta VALUES ('words_seq', '0')",
 )
 
-STEPS = {1: _TO_2, 2: _TO_3}  # schema -> what makes the next one of it
+# Schema 4 (2026-11): counts of items that need no look at each.
+_TO_4 = (
+    """CREATE TABLE tallies (
+        state VARCHAR NOT NULL,
+        has_image INTEGER NOT NULL,
+        has_text INTEGER NOT NULL,
+        items INTEGER NOT NULL,
+        PRIMARY KEY (state, has_image, has_text)
+    )""",
+    """INSERT INTO tallies
+        SELECT state, image_digest IS NOT NULL, text_digest IS NOT NULL, count(*)
+        FROM items GROUP BY 1, 2, 3""",
+    """CREATE TRIGGER tally_more AFTER INSERT ON items BEGIN
+        INSERT INTO tallies
+            VALUES (new.state, new.image_digest IS NOT NULL, new.text_digest IS NOT NULL, 1)
+            ON CONFLICT DO UPDATE SET items = items + 1;
+    END""",
+    """CREATE TRIGGER tally_anew AFTER UPDATE OF state, image_digest, text_digest ON items
+        WHEN old.state <> new.state
+        OR (old.image_digest IS NULL) <> (new.image_digest IS NULL)
+        OR (old.text_digest IS NULL) <> (new.text_digest IS NULL)
+    BEGIN
+        UPDATE tallies SET items = items - 1 WHERE state = old.state
+            AND has_image = (old.image_digest IS NOT NULL)
+            AND has_text = (old.text_digest IS NOT NULL);
+        INSERT INTO tallies
+            VALUES (new.state, new.image_digest IS NOT NULL, new.text_digest IS NOT NULL, 1)
+            ON CONFLICT DO UPDATE SET items = items + 1;
+    END""",
+)
+
+STEPS = {1: _TO_2, 2: _TO_3, 3: _TO_4}  # schema -> what makes the next one of it
 
 
 def statements(version: int) -> tuple[str, ...]:
