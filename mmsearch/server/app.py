@@ -9,7 +9,16 @@ from fastapi import FastAPI
 
 import mmsearch
 from mmsearch.server import contract, problems
-from mmsearch.server.routes import collection, page, pictures, search
+from mmsearch.server.routes import (
+    collection,
+    concepts,
+    items,
+    jobs,
+    page,
+    pictures,
+    quality,
+    search,
+)
 from mmsearch.server.services import Services
 from mmsearch.server.settings import Settings
 from mmsearch.types import Encoder
@@ -44,7 +53,7 @@ def create_app(
         openapi_tags=contract.TAGS,
     )
     problems.add_handlers(app)
-    for routes in (search, pictures, collection, page):
+    for routes in (search, items, pictures, collection, concepts, quality, jobs, page):
         app.include_router(routes.router)
     contract.state(app)
     return app

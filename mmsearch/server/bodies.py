@@ -57,13 +57,19 @@ def parse_json(body: bytes) -> Any:
 def parse_model(model: type[M], body: bytes) -> M:
     """A JSON text as a `model`. Raises RequestValidationError, as FastAPI itself would."""
     try:
-        return model.model_validate(parse_json(body))
+        return parse_fields(model, parse_json(body), "body")
     except json.JSONDecodeError as error:
         found = {"type": "json_invalid", "loc": ("body",), "msg": "JSON decode error", "input": {}}
         raise RequestValidationError([{**found, "ctx": {"error": error.msg}}]) from error
+
+
+def parse_fields(model: type[M], fields: Any, where: str) -> M:
+    """Fields as a `model`; `where` they were found. Raises RequestValidationError."""
+    try:
+        return model.model_validate(fields)
     except ValidationError as error:
         raise RequestValidationError(
-            [{**one, "loc": ("body", *one["loc"])} for one in error.errors(include_input=False)]
+            [{**one, "loc": (where, *one["loc"])} for one in error.errors(include_input=False)]
         ) from error
 
 

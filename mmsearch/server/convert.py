@@ -11,7 +11,7 @@ from fastapi import Response
 from PIL import Image
 
 from mmsearch.server.problems import Problem
-from mmsearch.server.schemas import ItemOut, SearchRequest, TermIn
+from mmsearch.server.schemas import SearchRequest, TermIn
 from mmsearch.server.settings import Settings
 from mmsearch.server.shelf import Held
 from mmsearch.types import Answer, Facet, Hit, Membership, Query, Sort, Term
@@ -98,17 +98,18 @@ def answer_json(answer: Answer) -> dict[str, Any]:
     }
 
 
-def item_out(item: Held) -> ItemOut:
-    """An item with the addresses of its picture."""
-    return ItemOut(
-        key=item.key,
-        text=item.text,
-        group=item.group,
-        attributes=dict(item.attributes),
-        has_image=item.picture is not None,
-        image_url=None if item.picture is None else f"/v1/images/{in_path(item.key)}",
-        thumbnail_url=None if item.picture is None else thumbnail_url(item.key),
-    )
+def item_json(item: Held) -> dict[str, Any]:
+    """An ItemOut: the item with the addresses of its picture."""
+    has_image = item.picture is not None
+    return {
+        "key": item.key,
+        "text": item.text,
+        "group": item.group,
+        "attributes": dict(item.attributes),
+        "has_image": has_image,
+        "image_url": f"/v1/images/{in_path(item.key)}" if has_image else None,
+        "thumbnail_url": thumbnail_url(item.key) if has_image else None,
+    }
 
 
 def thumbnail_url(key: str) -> str:

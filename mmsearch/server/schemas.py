@@ -13,8 +13,17 @@ from mmsearch.types import Fusion, Modality, Mode, Ranking, Target
 MAX_KEY = 4096  # the longest path of Linux
 MAX_TEXT = 100_000
 
-Text = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
-Key = Annotated[str, StringConstraints(min_length=1, max_length=MAX_KEY)]
+
+def _whole(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("half a character (a lone surrogate); correct the text") from None
+    return text
+
+
+Text = Annotated[str, StringConstraints(max_length=MAX_TEXT), AfterValidator(_whole)]
+Key = Annotated[str, StringConstraints(min_length=1, max_length=MAX_KEY), AfterValidator(_whole)]
 
 
 def _as_stored(key: str) -> str:
@@ -228,9 +237,10 @@ class KeysIn(Request):
 class ResultOut(BaseModel):
     """What became of one item; a `done` one is committed."""
 
-    key: str
+    key: str | None = Field(description="Null for a line that names none.")
     status: Literal["done", "failed"]
     reason: str | None = None
+    line: int | None = Field(default=None, description="Of NDJSON, from 1.")
 
 
 class WrittenOut(BaseModel):
@@ -321,7 +331,7 @@ class JudgedQuery(Request):
     """A query and the grades of the items that answer it: 1 or more relevant, 0 wrong."""
 
     query: SearchRequest | Text
-    relevant: dict[Key, int]
+    relevant: dict[Key, Annotated[int, Field(ge=0, le=1000)]]
 
 
 class EvaluateIn(Request):

@@ -12,10 +12,13 @@ from fastapi import Depends, Request
 
 import mmsearch
 from mmsearch.server.engine import Engine
+from mmsearch.server.feedback import Feedback
+from mmsearch.server.jobs import Jobs
 from mmsearch.server.pictures import Thumbnails
 from mmsearch.server.problems import GONE, Problem
 from mmsearch.server.settings import Settings
 from mmsearch.server.shelf import Shelf
+from mmsearch.server.writer import Writer
 from mmsearch.types import Encoder
 
 T = TypeVar("T")
@@ -30,16 +33,22 @@ class Services:
         reader = mmsearch.open(settings.collection, encoder=encoder)
         self.settings = settings
         self.engine = Engine(reader, settings)
+        self.writer = Writer(mmsearch.open(reader.path, encoder=encoder), settings)
+        self.jobs = Jobs(lambda: mmsearch.open(reader.path, encoder=encoder), settings)
         self.shelf = Shelf(reader.path)
+        self.feedback = Feedback(reader.path, self.shelf)
         self.thumbnails = Thumbnails(settings.thumbnail_cache_bytes)
         self._pictures = ThreadPoolExecutor(settings.picture_workers, "pictures")
 
     async def start(self) -> None:
         self.engine.start()
+        self.jobs.start()
 
     async def close(self) -> None:
-        """Finish what was accepted."""
+        """Finish what was accepted; a job stops after its batch."""
+        await self.jobs.close()
         await self.engine.close()
+        await self.writer.close()
         await asyncio.to_thread(self._pictures.shutdown)
         self.shelf.close()
 

@@ -23,12 +23,12 @@ class Settings:
     roots: tuple[Path, ...] = ()  # folders that a job may index; (): no such jobs
 
     # How much one request may ask for.
-    max_body_bytes: int = 64 * MIB
+    max_body_bytes: int = 64 * MIB  # of NDJSON: of one line, the body has no end
     max_upload_pixels: int = 50_000_000  # a phone's largest; about 150 MB as RGB
     max_batch: int = 1000  # items, keys or queries of one JSON body; NDJSON has no such end
     max_k: int = 1000
     max_filter_depth: int = 32  # nested levels of JSON
-    request_seconds: float = 30.0
+    request_seconds: float = 30.0  # to send a body (of NDJSON: each piece), and to be answered
 
     # How often, per key or else per address; 0 requests a second: as often as they like.
     requests_per_second: float = 0.0

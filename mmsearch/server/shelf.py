@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,10 +56,10 @@ class Shelf:
             raise ItemNotFoundError(f"the item {key!r} has no picture")
         return held.picture, held.digest
 
-    def unknown(self, keys: list[str]) -> list[str]:
-        """Those of `keys` that no live item has."""
-        found = self._catalog.by_key(keys)
-        return [key for key in keys if key not in found or not found[key].live]
+    def known(self, keys: Iterable[str], *, live: bool = False) -> set[str]:
+        """Those of `keys` that an item has, also one that is missing unless it must be `live`."""
+        found = self._catalog.by_key(set(keys))
+        return {key for key, item in found.items() if item.live or not live}
 
     def sequence(self) -> int:
         """The number of the last committed change."""

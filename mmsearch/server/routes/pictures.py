@@ -39,7 +39,7 @@ async def thumbnail(
     size = snapped(size)
     path, digest = await asyncio.to_thread(shared.shelf.picture, key)
     etag = f'"{digest.hex()}-{size}"'
-    if _is_known(request, etag):
+    if is_known(request, etag):
         return _not_modified(shared, etag)
     sent = shared.thumbnails.find(digest, size)
     if sent is None:
@@ -55,7 +55,7 @@ async def image(request: Request, key: str, shared: Shared) -> Response:
     """An item's picture as it is; a JPEG of it where browsers do not show its format."""
     path, digest = await asyncio.to_thread(shared.shelf.picture, key)
     etag = f'"{digest.hex()}"'
-    if _is_known(request, etag):
+    if is_known(request, etag):
         return _not_modified(shared, etag)
     return _response(shared, await shared.on_pictures(original, path, digest), etag)
 
@@ -75,7 +75,7 @@ def _kept(shared: Services, etag: str) -> dict[str, str]:
     return {"ETag": etag, "Cache-Control": f"{who}, max-age={MAX_AGE_S}"}
 
 
-def _is_known(request: Request, etag: str) -> bool:
+def is_known(request: Request, etag: str) -> bool:
     """RFC 9110, section 13.1.2: weak comparison."""
     given = request.headers.get("if-none-match", "")
     return any(

@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from mmsearch.server.bodies import MAX_FILES, StrictRoute, parse_model, uploads
+from mmsearch.server.bodies import MAX_FILES, StrictRoute, parse_fields, parse_model, uploads
 from mmsearch.server.contract import ref
 from mmsearch.server.convert import answer_json, json_response, query_of, require_k, where_of
 from mmsearch.server.pictures import decode_upload
 from mmsearch.server.problems import Problem, responses
-from mmsearch.server.schemas import AnswerOut, SearchRequest, SuggestionsOut, TermIn
+from mmsearch.server.schemas import AnswerOut, SearchRequest, SuggestionsOut
 from mmsearch.server.services import Services, Shared, unless_gone
 from mmsearch.types import Mode, Target
 
@@ -49,21 +49,21 @@ async def search_link(
     explain: bool = False,
 ) -> Response:
     """The same for links: what most searches need, in the address."""
-    body = SearchRequest(
-        text=q,
-        terms=[TermIn(item=key) for key in like],
-        k=k,
-        to=to,
-        where=_where(where),
-        sort=sort,
-        facets=facet,
-        group=group,
-        min_relevance=_relevance(min_relevance),
-        cursor=cursor,
-        mode=mode,
-        explain=explain,
-    )
-    return await _answer(request, shared, body)
+    asked = {
+        "text": q,
+        "terms": [{"item": key} for key in like],
+        "k": k,
+        "to": to,
+        "where": _where(where),
+        "sort": sort,
+        "facets": facet,
+        "group": group,
+        "min_relevance": _relevance(min_relevance),
+        "cursor": cursor,
+        "mode": mode,
+        "explain": explain,
+    }
+    return await _answer(request, shared, parse_fields(SearchRequest, asked, "query"))
 
 
 @router.post(
@@ -122,10 +122,9 @@ async def similar(
     cursor: Cursor = None,
 ) -> Response:
     """More like one item, without itself."""
-    body = SearchRequest(
-        terms=[TermIn(item=key)], exclude=[key], k=k, where=_where(where), cursor=cursor
-    )
-    return await _answer(request, shared, body)
+    terms = [{"item": key}]
+    asked = {"terms": terms, "exclude": [key], "k": k, "where": _where(where), "cursor": cursor}
+    return await _answer(request, shared, parse_fields(SearchRequest, asked, "query"))
 
 
 @router.get(
