@@ -1,0 +1,145 @@
+/** One item in a dialog: its picture, words and attributes, and what is like it. */
+
+import * as api from "./api.js";
+import { relevanceBar, smallPicture } from "./card.js";
+import { byId, el, icon, iconButton } from "./dom.js";
+import { recall, remember } from "./items.js";
+import { show, thumbnail } from "./pictures.js";
+import { nameText, percent, titleOf, valueText } from "./words.js";
+
+const ALIKE = 12;
+
+/**
+ * `on`: `{close(), open(key), thumb(key, up), like(key, words), address(key), problem(error)}`;
+ * `order()` gives the keys of the results, for the way to the next one.
+ */
+export function detailDialog(on, order) {
+  const dialog = byId("detail");
+  let loading = new AbortController();
+  let shown = null;
+
+  const step = (by) => {
+    const keys = order();
+    const next = keys[keys.indexOf(shown) + by];
+    if (shown !== null && keys.includes(shown) && next !== undefined) on.open(next);
+  };
+  dialog.addEventListener("cancel", (event) => (event.preventDefault(), on.close()));
+  // A press on the backdrop is one on the dialog itself, whose content fills it.
+  dialog.addEventListener("pointerdown", (event) => event.target === dialog && on.close());
+  dialog.addEventListener("keydown", (event) => {
+    if (event.target.matches("input") || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "ArrowRight") step(1);
+    else if (event.key === "ArrowLeft") step(-1);
+    else if (event.key === "m") on.thumb(shown, true);
+    else if (event.key === "x") on.thumb(shown, false);
+    else return;
+    event.preventDefault();
+  });
+
+  const fill = async (key, state) => {
+    loading.abort();
+    loading = new AbortController();
+    const { signal } = loading;
+    try {
+      const item = await api.item(key, signal);
+      const { relevance } = await recall(key);
+      if (signal.aborted) return;
+      const alike = el("ul", { className: "alike" });
+      const keys = order();
+      const at = keys.indexOf(key);
+      dialog.setAttribute("aria-label", titleOf(item));
+      dialog.replaceChildren(
+        el("div", { className: item.has_image ? "detail-body" : "detail-body without-picture" },
+          item.has_image ? stage(item) : null,
+          el("div", { className: "detail-side" }, ...about(item, relevance, state, on))),
+        el("section", { className: "detail-alike", ariaLabel: "Similar" }, el("h3", {}, "Similar"), alike),
+        el("div", { className: "detail-tools" },
+          iconButton("left", "The one before (left arrow)", () => step(-1), { disabled: at <= 0 }),
+          iconButton("right", "The next one (right arrow)", () => step(1), { disabled: at < 0 || at === keys.length - 1 }),
+          iconButton("close", "Close (Esc)", () => on.close(), { id: "detail-close" })),
+      );
+      dialog.scrollTop = 0;
+      await fillAlike(alike, key, signal);
+    } catch (error) {
+      if (error.name === "AbortError" || signal.aborted) return;
+      if (error.status === 401 || error.status === 403) return on.problem(error);
+      dialog.replaceChildren(
+        el("div", { className: "message" }, icon("broken"), el("h2", {}, error.status === 404 ? "There is no such item any more" : error.title), el("p", {}, error.message)),
+        el("div", { className: "detail-tools" }, iconButton("close", "Close (Esc)", () => on.close(), { id: "detail-close" })),
+      );
+    }
+  };
+  const fillAlike = async (list, key, signal) => {
+    const answer = await api.similar(key, ALIKE, signal);
+    answer.hits.forEach(remember);
+    if (!answer.hits.length) return list.parentElement.remove();
+    list.replaceChildren(...answer.hits.map((hit) => {
+      const title = titleOf(hit);
+      const open = (event) => (event.preventDefault(), on.open(hit.key));
+      const link = el("a", { href: on.address(hit.key), title, on: { click: open } });
+      link.append(hit.thumbnail_url ? smallPicture(hit.thumbnail_url) : icon("text"), el("span", { className: "sr" }, title));
+      return el("li", {}, link);
+    }));
+  };
+
+  return {
+    /** Shows the item that `state` has open; closes where it has none. */
+    async show(state) {
+      if (state.item === null) {
+        loading.abort();
+        shown = null;
+        if (dialog.open) dialog.close();
+        return;
+      }
+      const other = state.item !== shown;
+      shown = state.item;
+      if (!dialog.open) {
+        dialog.replaceChildren(el("div", { className: "detail-body" }, el("div", { className: "stage skeleton" }), el("div", { className: "detail-side" })));
+        dialog.showModal();
+      }
+      await fill(state.item, state);
+      if (other && dialog.open) byId("detail-close")?.focus({ preventScroll: true });
+    },
+  };
+}
+
+function stage(item) {
+  const image = el("img", { alt: titleOf(item) });
+  const frame = el("div", { className: "stage" }, image);
+  show(image, thumbnail(item.thumbnail_url, 1024)).then(
+    () => frame.classList.add("ready"),
+    () => frame.replaceChildren(icon("broken"), el("p", {}, "The picture cannot be shown.")),
+  );
+  return frame;
+}
+
+function about(item, relevance, state, on) {
+  const title = titleOf(item);
+  const words = (item.text ?? "").trim();
+  const pressed = (keys) => String(keys.includes(item.key));
+  const but = el("input", { type: "text", id: "but", placeholder: "red, on the beach …", ariaLabel: "Like this, but …", maxLength: 500 });
+  const form = el("form", { className: "but", on: { submit: (event) => (event.preventDefault(), on.like(item.key, but.value.trim())) } },
+    el("label", { htmlFor: "but" }, "Like this, but"), but, el("button", { type: "submit", className: "button primary" }, icon("alike"), "Find"));
+  const attributes = Object.entries(item.attributes).filter(([, value]) => value !== null && value !== title);
+  return [
+    el("h2", { dir: "auto" }, title),
+    relevance === null || relevance === undefined ? null : el("p", { className: "judged" }, relevanceBar(relevance), `${percent(relevance)} relevant`),
+    words && words !== title ? el("p", { className: "detail-text", dir: "auto" }, words.startsWith(`${title}\n`) ? words.slice(title.length).trim() : words) : null,
+    form,
+    el("div", { className: "detail-thumbs" },
+      el("button", { type: "button", className: "button", ariaPressed: pressed(state.liked), on: { click: () => on.thumb(item.key, true) } }, icon("plus"), "More like this"),
+      el("button", { type: "button", className: "button", ariaPressed: pressed(state.disliked), on: { click: () => on.thumb(item.key, false) } }, icon("minus"), "Less")),
+    attributes.length || item.group ? el("dl", {}, [...attributes, ...(item.group ? [["group", item.group]] : [])].map(([name, value]) =>
+      el("div", {}, el("dt", {}, nameText(name)), el("dd", { dir: "auto" }, valueText(value))))) : null,
+    keyLine(item),
+  ].filter(Boolean);
+}
+
+function keyLine(item) {
+  const copied = iconButton("copy", "Copy the key", async () => {
+    await navigator.clipboard.writeText(item.key);
+    copied.replaceChildren(icon("check"));
+  });
+  // The clipboard is there on https and on this machine only.
+  return el("p", { className: "detail-key" }, el("span", { className: "sr" }, "Key "), el("code", { title: item.key }, item.key), navigator.clipboard ? copied : null);
+}

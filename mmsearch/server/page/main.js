@@ -1,0 +1,286 @@
+/** The page: one state, shown; every wish is a new state, and every state an address. */
+
+import { explore } from "./catalogue.js";
+import { showChips, showTerms } from "./chips.js";
+import { detailDialog } from "./detail.js";
+import { byId, el } from "./dom.js";
+import { takePictures } from "./drop.js";
+import { showFilters } from "./facets.js";
+import { Finder } from "./finder.js";
+import { askForKey } from "./keyprompt.js";
+import { listenToKeys } from "./keys.js";
+import { droppedPicture, keep } from "./pictures.js";
+import { Results } from "./results.js";
+import { searchBox } from "./searchbox.js";
+import { asks, EMPTY, fromAddress, isNarrowed, toAddress, unfiltered, withThumb } from "./state.js";
+import { themeButton } from "./themes.js";
+import { count, nameText } from "./words.js";
+
+let known = null; // of the collection, see catalogue.js
+let state = fromAddress(location.search, history.state?.images ?? []);
+let searched = null; // the state that the results are of
+let finder = null;
+let running = new AbortController();
+let paging = false;
+let hasGroups = false;
+let message = ""; // said once above the results
+
+const panel = byId("filters");
+const results = new Results(byId("results"), more);
+const box = searchBox((q) => go({ ...state, q }), () => go({ ...state, q: "", images: [], like: [] }));
+const detail = detailDialog(
+  {
+    close: closeItem,
+    open: openItem,
+    address: addressOf,
+    problem: fail,
+    thumb: (key, up) => go(withThumb(state, key, up)),
+    like: (key, q) => go({ ...EMPTY, like: [key], q }),
+  },
+  () => results.keys,
+);
+
+themeButton();
+listenToKeys(results, { search: () => box.focus(), thumb });
+takePictures(
+  async (files) => {
+    const images = await Promise.all(files.map(keep));
+    go({ ...state, images, q: "", like: [], liked: [], disliked: [], all: false, item: null });
+  },
+  (name) => {
+    message = `“${name}” is no picture.`;
+    showNote();
+  },
+);
+byId("home").addEventListener("click", (event) => {
+  if (event.metaKey || event.ctrlKey || event.shiftKey) return;
+  event.preventDefault();
+  go(EMPTY);
+});
+byId("sort").addEventListener("change", (event) => go({ ...state, sort: event.target.value }));
+byId("group").addEventListener("change", (event) => go({ ...state, group: event.target.checked }));
+byId("show-filters").addEventListener("click", () => {
+  const open = panel.classList.toggle("open");
+  byId("show-filters").setAttribute("aria-expanded", String(open));
+});
+addEventListener("popstate", (event) => {
+  state = fromAddress(location.search, event.state?.images ?? []);
+  render();
+});
+addEventListener("online", () => searched === null && render());
+
+history.replaceState({ images: state.images }, "");
+render();
+
+// ---- from one state to the next
+
+function go(next) {
+  message = "";
+  const address = toAddress(next);
+  const images = next.images.filter(droppedPicture);
+  const same = address === location.pathname + location.search && String(images) === String(state.images);
+  const anew = { ...next, images };
+  if (queryOf(anew) !== queryOf(state)) scrollTo({ top: 0 });
+  state = Object.freeze(anew);
+  if (!same) history.pushState({ images, opened: history.state?.opened && next.item !== null }, "", address);
+  render();
+}
+
+function thumb(key, up) {
+  if (!up && !asks(state)) return; // away from it, but from where?
+  go(withThumb(state, key, up));
+}
+
+function openItem(key) {
+  const next = Object.freeze({ ...state, item: key });
+  // From one item to the next is one step back, not many.
+  if (state.item === null) history.pushState({ images: state.images, opened: true }, "", toAddress(next));
+  else history.replaceState(history.state, "", toAddress(next));
+  state = next;
+  render();
+}
+
+function closeItem() {
+  const key = state.item;
+  if (history.state?.opened) {
+    addEventListener("popstate", () => results.focusKey(key), { once: true });
+    history.back();
+    return;
+  }
+  state = Object.freeze({ ...state, item: null });
+  history.replaceState({ images: state.images }, "", toAddress(state));
+  render();
+  results.focusKey(key);
+}
+
+function addressOf(key) {
+  return toAddress({ ...state, item: key });
+}
+
+// ---- showing it
+
+async function render() {
+  const pictures = state.images.map((number) => ({ number, ...droppedPicture(number) })).filter((one) => one.url);
+  if (pictures.length < state.images.length) {
+    message = "The picture is gone: it was never part of the link. Drop it again to go on.";
+    state = Object.freeze({ ...state, images: pictures.map((one) => one.number) });
+  }
+  const hasTerms = pictures.length + state.like.length > 0;
+  box.show(state.q, hasTerms, Boolean(state.q || hasTerms));
+  showTerms(byId("terms"), state, pictures, go);
+  showChips(byId("chips"), state, go);
+  showNote();
+  document.title = state.q ? `${state.q} · mmsearch` : "mmsearch";
+  const shown = detail.show(state);
+  if (searched === null || queryOf(searched) !== queryOf(state)) await run();
+  await shown;
+}
+
+async function run() {
+  running.abort();
+  running = new AbortController();
+  const { signal } = running;
+  const asked = state;
+  results.wait();
+  document.body.classList.add("busy");
+  try {
+    known ??= await explore(signal);
+    if (known.collection.items === 0) return empty();
+    showTools();
+    finder = new Finder(known, asked, signal);
+    const [answer, freed] = await Promise.all([finder.first(), finder.freed()]);
+    if (signal.aborted) return;
+    hasGroups ||= answer.hits.some((hit) => hit.group !== null);
+    searched = asked;
+    showTools();
+    const facets = [...answer.facets.filter((one) => !freed.some((two) => two.attribute === one.attribute)), ...freed];
+    showFilters(panel, known, asked, facets, go);
+    await showAnswer(answer, signal);
+  } catch (error) {
+    if (error.name === "AbortError" || signal.aborted) return;
+    fail(error);
+  } finally {
+    if (!signal.aborted) document.body.classList.remove("busy");
+  }
+}
+
+async function showAnswer(answer, signal) {
+  const asked = asks(searched);
+  if (!answer.hits.length) {
+    status(asked ? "No results" : "No items");
+    const free = isNarrowed(searched) && el("button", { type: "button", className: "button primary", on: { click: () => go(unfiltered(state)) } }, "Clear the filters");
+    const all = asked && !searched.all && el("button", { type: "button", className: "button", on: { click: () => go({ ...state, all: true }) } }, "Also what is less relevant");
+    results.say("search", "Nothing fits", isNarrowed(searched) ? "No item passes these filters." : "There is nothing of this kind here.", ...[free, all].filter(Boolean));
+    return;
+  }
+  if (answer.nearest) status("No match");
+  else if (!asked) status(isNarrowed(searched) ? `${count(answer.total, "item")} of ${count(known.collection.items, "item")}` : count(answer.total, "item"));
+  else status(searched.all || !known.judges ? `${count(answer.total, "item")}, best first` : count(answer.total, searched.group ? "matching item" : "match", searched.group ? "matching items" : "matches"));
+  const before = answer.nearest ? el("p", { className: "no-match" }, el("strong", {}, "Nothing here is really about that."), " Nearest:") : null;
+  await results.show(answer.hits, viewOf(answer.hits, signal), { before, dimmed: answer.nearest, final: !finder.hasMore });
+  if (!finder.hasMore) theEnd(answer);
+}
+
+async function more() {
+  if (paging || !finder?.hasMore) return;
+  paging = true;
+  const { signal } = running;
+  try {
+    const hits = await finder.next();
+    if (signal.aborted) return;
+    await results.append(hits, viewOf(hits, signal), !finder.hasMore);
+    if (!finder.hasMore) theEnd({ nearest: false });
+  } catch (error) {
+    if (error.name === "AbortError" || signal.aborted) return;
+    if (error.status === 401) return fail(error);
+    const again = el("button", { type: "button", className: "button", on: { click: () => (results.end(), more()) } }, "Try again");
+    results.end(el("p", {}, `${error.title}. ${error.message}`), again);
+  } finally {
+    paging = false;
+  }
+}
+
+function theEnd({ nearest }) {
+  if (nearest) return;
+  if (!asks(searched) || searched.all || !known.judges) return results.end(el("p", {}, "That is all."));
+  const all = el("button", { type: "button", className: "button", on: { click: () => go({ ...state, all: true }) } }, "Show the less relevant too");
+  results.end(el("p", {}, "That is all that fits."), all);
+}
+
+function viewOf(hits, signal) {
+  const asText = searched.to === "text" || hits.every((hit) => !hit.thumbnail_url);
+  return {
+    signal,
+    asText,
+    sortedBy: searched.sort.replace(/^-/, ""),
+    asked: asks(searched),
+    address: addressOf,
+    liked: searched.liked,
+    onOpen: openItem,
+    onThumb: thumb,
+    onGroup: (group) => go({ ...state, within: group, group: false }),
+  };
+}
+
+function showTools() {
+  const { collection, facets, sortable, types } = known;
+  byId("show-filters").hidden = panel.hidden = !Object.keys(types).length;
+  document.body.classList.toggle("without-filters", !Object.keys(types).length);
+  byId("show-filters").classList.toggle("active", isNarrowed(state));
+  if (!panel.hasChildNodes()) showFilters(panel, known, state, facets, go);
+
+  const orders = sortable.flatMap(({ name, numbers }) => [
+    [name, numbers ? `${nameText(name)}, low to high` : `${nameText(name)}, A to Z`],
+    ...(numbers ? [[`-${name}`, `${nameText(name)}, high to low`]] : []),
+  ]);
+  const chosen = state.sort && !orders.some(([value]) => value === state.sort) ? [[state.sort, state.sort]] : [];
+  const sort = byId("sort");
+  sort.replaceChildren(...[["", asks(state) ? "Most relevant" : "As added"], ...orders, ...chosen].map(([value, words]) => el("option", { value }, words)));
+  sort.value = state.sort;
+  sort.parentElement.hidden = orders.length === 0;
+
+  byId("group-label").hidden = !hasGroups && !state.group;
+  byId("group").checked = state.group;
+
+  const tabs = byId("tabs");
+  const wanted = state.images.length || state.like.length || state.to;
+  tabs.hidden = !(wanted && collection.images && collection.texts);
+  const current = state.to ?? (state.images.length ? "image" : null);
+  tabs.replaceChildren(...[["image", "Pictures"], ["text", "Texts"]].map(([to, words]) =>
+    el("button", { type: "button", ariaPressed: String(current === to), on: { click: () => go({ ...state, to }) } }, words)));
+}
+
+function showNote() {
+  const note = byId("note");
+  const quiet = state.images.length ? "A dropped picture is not part of the link to this page." : "";
+  note.textContent = message || quiet;
+  note.hidden = !note.textContent;
+}
+
+function empty() {
+  status("Nothing here yet");
+  results.say("picture", "This collection is empty", "Add a folder of pictures, or a table of products: mmsearch index FOLDER");
+}
+
+function fail(error) {
+  searched = null;
+  document.body.classList.remove("busy");
+  if (!(error.status >= 0)) throw error; // a fault of ours: the console has it
+  if (error.status === 401) {
+    askForKey(error.message).then(render);
+    return;
+  }
+  status(error.title);
+  const again = el("button", { type: "button", className: "button primary", on: { click: render } }, "Try again");
+  const free = error.status === 400 && isNarrowed(state) && el("button", { type: "button", className: "button", on: { click: () => go(unfiltered(state)) } }, "Clear the filters");
+  results.say(error.status === 0 ? "plug" : "broken", error.title, error.message, ...[again, free].filter(Boolean));
+}
+
+function status(text) {
+  byId("status").textContent = text;
+}
+
+/** What of a state decides the results. */
+function queryOf(one) {
+  return JSON.stringify({ ...one, item: null });
+}
