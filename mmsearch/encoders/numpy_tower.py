@@ -7,9 +7,7 @@ positions cannot be seen from the pooled one, and in BERT padding is masked.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -91,8 +89,7 @@ class ClipLayers:
         return layer_norm(x, w(name + ".weight"), w(name + ".bias"), self._eps)
 
     def _linear(self, x: Floats, prefix: str) -> Floats:
-        w = self._weights.whole
-        return linear(x, w(f"{prefix}weight"), w(f"{prefix}bias"))
+        return stored_linear(x, self._weights, f"{prefix}weight", f"{prefix}bias")
 
 
 class BertLayers:
@@ -129,14 +126,12 @@ class BertLayers:
         return self._project(pooled)
 
     def _project(self, x: Floats) -> Floats:
-        w = self._weights.whole
         if self._projection == "none":
             return x
+        w, at = self._weights, self._prefix + "proj."
         if self._projection == "linear":
-            return linear(x, w(self._prefix + "proj.weight"))
-        return linear(
-            gelu(linear(x, w(self._prefix + "proj.0.weight"))), w(self._prefix + "proj.2.weight")
-        )
+            return stored_linear(x, w, at + "weight")
+        return stored_linear(gelu(stored_linear(x, w, at + "0.weight")), w, at + "2.weight")
 
     def _rows(self, name: str, ids: Ids) -> Floats:
         return self._weights.rows(f"{self._prefix}{name}.weight", ids)
@@ -146,8 +141,8 @@ class BertLayers:
         return layer_norm(x, w(name + ".weight"), w(name + ".bias"), self._eps)
 
     def _linear(self, x: Floats, name: str) -> Floats:
-        w, name = self._weights.whole, self._prefix + name
-        return linear(x, w(name + ".weight"), w(name + ".bias"))
+        name = self._prefix + name
+        return stored_linear(x, self._weights, name + ".weight", name + ".bias")
 
 
 def linear(x: Floats, weight: Floats, bias: Floats | None = None) -> Floats:
@@ -155,6 +150,13 @@ def linear(x: Floats, weight: Floats, bias: Floats | None = None) -> Floats:
     flat = x.reshape(-1, x.shape[-1])  # one matrix product instead of a stack of small ones
     out: Floats = (flat @ weight.T).reshape(*x.shape[:-1], weight.shape[0])
     return out if bias is None else out + bias
+
+
+def stored_linear(x: Floats, weights: TensorFile, weight: str, bias: str | None = None) -> Floats:
+    """`linear` with tensors of a file, by name."""
+    flat = weights.product(x.reshape(-1, x.shape[-1]), weight)  # (..., in) -> (n, out)
+    out = flat.reshape(*x.shape[:-1], flat.shape[-1])
+    return out if bias is None else out + weights.whole(bias)
 
 
 def layer_norm(x: Floats, weight: Floats, bias: Floats, eps: float) -> Floats:
@@ -219,13 +221,3 @@ def unit(x: Floats) -> Floats:
     # The floor is that of torch.nn.functional.normalize.
     out: Floats = x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), np.float32(1e-12))
     return out
-
-
-def read_tower(directory: Path) -> NumpyTextTower:
-    """The tower that `mmsearch.encoders.tower_export` wrote into `directory`.
-
-    Raises OSError, ValueError or KeyError where the folder is not such a one.
-    """
-    settings = json.loads((directory / "text.json").read_text(encoding="utf-8"))
-    tokens = TextTokens(directory / "tokenizer.json", settings["tokens"])
-    return NumpyTextTower(settings, TensorFile(directory / "text.safetensors"), tokens)

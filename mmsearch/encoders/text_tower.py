@@ -7,11 +7,22 @@ half into the user's cache; until then, and for towers it does not know, the cal
 from __future__ import annotations
 
 import json
-import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmsearch.encoders.fingerprint import folder_fingerprint
+from mmsearch.encoders.adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS, read_adapter
+from mmsearch.encoders.fingerprint import FOLDER_FILES, folder_fingerprint
+from mmsearch.encoders.kept_tower import (
+    TOKENIZER,
+    cache_folder,
+    keep_adapter,
+    read_kept,
+    staged,
+    stamps,
+    tower_folder,
+    write_settings,
+)
 from mmsearch.encoders.model_source import CONFIG_NAME, adapter_folder, own_folder
 from mmsearch.errors import ModelError
 
@@ -19,8 +30,19 @@ if TYPE_CHECKING:
     from mmsearch.encoders.adapted_encoder import AdaptedEncoder
     from mmsearch.encoders.numpy_tower import NumpyTextTower
     from mmsearch.encoders.open_clip_encoder import OpenClipEncoder
+    from mmsearch.encoders.tensor_file import TensorFile
     from mmsearch.types import TextEncoder
 
+__all__ = [
+    "bert_settings",
+    "cache_folder",
+    "export_text_tower",
+    "keep_text_tower",
+    "open_text_tower",
+    "tower_folder",
+]
+
+FOLDER_WEIGHTS = "open_clip_model.safetensors"
 # Position ids of the RoBERTa family start after the padding id (transformers modeling_roberta.py).
 _ROBERTA = ("roberta", "xlm-roberta", "camembert")
 BERT_TYPES = ("bert", *_ROBERTA)
@@ -31,57 +53,65 @@ def open_text_tower(fingerprint: str, name: str) -> TextEncoder | None:
 
     None means: load the encoder with torch, and call `export_text_tower` for the next time.
     """
-    from mmsearch.encoders import numpy_tower
-
+    with suppress(Exception):  # missing or damaged (tokenizers raises bare Exception)
+        return read_kept(fingerprint)
     if (adapted := adapter_folder(name)) is not None:
         return _open_adapted(adapted, fingerprint)
     folder = own_folder(name)
-    try:
-        if folder is None:
-            tower = numpy_tower.read_tower(tower_folder(fingerprint))
-            return tower if tower.fingerprint == fingerprint else None
-        if folder_fingerprint(folder) != fingerprint:
-            return None
-        return _read_own(folder, fingerprint)
-    except Exception:  # noqa: BLE001  missing or damaged (tokenizers raises bare Exception): torch will do
+    if folder is None:
         return None
+    try:
+        if folder_fingerprint(folder) == fingerprint:
+            return _read_own(folder, fingerprint)
+    except Exception:  # noqa: BLE001  likewise: torch will do
+        return None
+    return None
 
 
 def export_text_tower(encoder: OpenClipEncoder | AdaptedEncoder) -> Path | None:
     """The folder of the tower of `encoder`, written now if need be; None if it cannot be had.
-
-    An adapted encoder's tower is its base's: the adapter is read from its own folder.
 
     None is for architectures that `numpy_tower` does not know, for a tower whose vectors differ
     from torch's (cosine below 0.9999 on a probe), and for a cache that cannot be written.
     """
     from mmsearch.encoders.adapted_encoder import AdaptedEncoder
 
+    target = tower_folder(encoder.fingerprint)
+    if _is_kept(encoder.fingerprint):
+        return target
     if isinstance(encoder, AdaptedEncoder):
-        return export_text_tower(encoder.base)
+        base = export_text_tower(encoder.base)
+        keep_text_tower(encoder.fingerprint, encoder.name)
+        return base if _is_kept(encoder.fingerprint) else None
     folder = own_folder(encoder.name)
     if folder is not None:
+        keep_text_tower(encoder.fingerprint, encoder.name)
         return folder if open_text_tower(encoder.fingerprint, encoder.name) else None
-    target = tower_folder(encoder.fingerprint)
-    if open_text_tower(encoder.fingerprint, encoder.name) is not None:
-        return target
     from mmsearch.encoders.tower_export import write_tower
 
     return write_tower(encoder, target)
 
 
-def tower_folder(fingerprint: str) -> Path:
-    """Where the tower of this fingerprint is kept."""
-    return cache_folder() / "towers" / fingerprint
+def keep_text_tower(fingerprint: str, name: str) -> None:
+    """See to it that the next process finds the tower of the model `name` at once.
 
-
-def cache_folder() -> Path:
-    """The user's cache of mmsearch; MMSEARCH_CACHE overrides it."""
-    if cache := os.environ.get("MMSEARCH_CACHE"):
-        return Path(cache).expanduser()
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("mmsearch"))
+    For an adapter, and a model whose own folder serves as it is: the tower of any other is written
+    where the model is at hand. What cannot be kept (a read-only cache, another model under this
+    name by now) is found the longer way, or not at all, by `open_text_tower`.
+    """
+    if _is_kept(fingerprint):
+        return
+    # Nothing depends on it, and what a damaged model raises is anything.
+    with suppress(Exception):
+        if (adapted := adapter_folder(name)) is not None:
+            adapter = read_adapter(adapted)
+            if adapter.fingerprint == fingerprint:
+                keep_text_tower(adapter.base_fingerprint, adapter.base)
+                keep_adapter(adapted, (ADAPTER_CONFIG, ADAPTER_WEIGHTS), fingerprint)
+            return
+        folder = own_folder(name)
+        if folder is not None and folder_fingerprint(folder) == fingerprint:
+            _keep_own(folder, fingerprint)
 
 
 def bert_settings(
@@ -109,9 +139,15 @@ def bert_settings(
     }
 
 
+def _is_kept(fingerprint: str) -> bool:
+    with suppress(Exception):  # see open_text_tower
+        read_kept(fingerprint)
+        return True
+    return False
+
+
 def _open_adapted(folder: Path, fingerprint: str) -> TextEncoder | None:
     from mmsearch.encoders.adapted_encoder import AdaptedTextTower
-    from mmsearch.encoders.adapter import read_adapter
 
     try:
         adapter = read_adapter(folder)
@@ -128,19 +164,35 @@ def _read_own(folder: Path, fingerprint: str) -> NumpyTextTower:
     from mmsearch.encoders.tensor_file import TensorFile
     from mmsearch.encoders.text_tokens import TextTokens
 
+    weights = TensorFile(folder / FOLDER_WEIGHTS)
+    settings = _own_settings(folder, fingerprint, weights)
+    return NumpyTextTower(settings, weights, TextTokens(folder / TOKENIZER, settings["tokens"]))
+
+
+def _keep_own(folder: Path, fingerprint: str) -> None:
+    from mmsearch.encoders.tensor_file import TensorFile
+
+    settings = _own_settings(folder, fingerprint, TensorFile(folder / FOLDER_WEIGHTS))
+    settings["source"] = {
+        "folder": str(folder),
+        "weights": FOLDER_WEIGHTS,
+        "stamps": stamps(folder, FOLDER_FILES),
+    }
+    with staged(tower_folder(fingerprint)) as new:
+        write_settings(new, settings, (folder / TOKENIZER).read_text(encoding="utf-8"))
+
+
+def _own_settings(folder: Path, fingerprint: str, weights: TensorFile) -> dict[str, Any]:
     model_cfg = json.loads((folder / CONFIG_NAME).read_text(encoding="utf-8"))["model_cfg"]
     text_cfg = model_cfg["text_cfg"]
     if text_cfg.get("hf_pooler_type", "mean_pooler") != "mean_pooler":
         raise ValueError("only mean pooling is supported")
     if text_cfg.get("tokenizer_mode") or text_cfg.get("tokenizer_kwargs"):
         raise ValueError("tokenizer options are not supported")
-    weights = TensorFile(folder / "open_clip_model.safetensors")
     projection = "mlp" if "text.proj.2.weight" in weights else "none"
     if "text.proj.weight" in weights:
         projection = "linear"
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     settings = bert_settings(config, fingerprint, model_cfg["embed_dim"], projection)
     tokens = {"context_length": text_cfg.get("context_length", 77), "lower": False}
-    return NumpyTextTower(
-        {**settings, "prefix": "text."}, weights, TextTokens(folder / "tokenizer.json", tokens)
-    )
+    return {**settings, "prefix": "text.", "tokens": tokens}

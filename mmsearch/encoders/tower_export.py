@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import tempfile
+import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mmsearch.encoders import text_tokens
-from mmsearch.encoders.numpy_tower import read_tower
+from mmsearch.encoders.kept_tower import TOKENIZER, WEIGHTS, read_tower, staged, write_settings
 from mmsearch.encoders.text_tower import bert_settings
 
 if TYPE_CHECKING:
@@ -56,21 +53,13 @@ def write_tower(encoder: OpenClipEncoder, target: Path) -> Path | None:
         tower = describe(encoder)
     except (ValueError, AttributeError, KeyError):  # not a layout that numpy_tower computes
         return None
-    staging: Path | None = None
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".writing-", dir=target.parent))
-        _write(tower, staging)
-        if not _agrees(encoder, staging):
-            return None
-        if target.exists():
-            shutil.rmtree(target, ignore_errors=True)  # open_text_tower found it damaged
-        os.replace(staging, target)
-    except OSError:
+        with staged(target) as folder:
+            _write(tower, folder)
+            if not _agrees(encoder, folder):
+                raise ValueError("its vectors are not those of torch")
+    except (OSError, ValueError, sqlite3.Error):
         return None
-    finally:
-        if staging is not None:
-            shutil.rmtree(staging, ignore_errors=True)
     return target
 
 
@@ -187,9 +176,9 @@ def _arrays(state: dict[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
 def _write(tower: Tower, folder: Path) -> None:
     from safetensors.numpy import save_file
 
-    save_file(tower.tensors, folder / "text.safetensors")
-    (folder / "tokenizer.json").write_text(tower.tokenizer, encoding="utf-8")
-    (folder / "text.json").write_text(json.dumps(tower.settings, indent=1), encoding="utf-8")
+    save_file(tower.tensors, folder / WEIGHTS)
+    (folder / TOKENIZER).write_text(tower.tokenizer, encoding="utf-8")
+    write_settings(folder, tower.settings, tower.tokenizer)
 
 
 def _agrees(encoder: OpenClipEncoder, folder: Path) -> bool:

@@ -50,12 +50,15 @@ def test_the_mini_tower_answers_like_torch_under_the_same_fingerprint(
 
 
 def test_clip_token_ids_equal_those_of_open_clip(tmp_path: Path) -> None:
-    from mmsearch.encoders.numpy_tower import read_tower
+    from mmsearch.encoders.kept_tower import read_tower
+    from mmsearch.encoders.numpy_tower import NumpyTextTower
 
     encoder = load_open_clip(str(save_tiny_model(tmp_path / "m")), "cpu")
     folder = export_text_tower(encoder)
     assert folder is not None
-    ours = read_tower(folder)._tokens.encode(TEXTS)
+    tower = read_tower(folder)
+    assert isinstance(tower, NumpyTextTower)
+    ours = tower._tokens.encode(TEXTS)
     for text, ids, row in zip(TEXTS, ours, encoder.tokenizer(TEXTS).tolist(), strict=True):
         assert ids == row[: row.index(ids[-1]) + 1], text
 
