@@ -32,21 +32,25 @@ MAX_WORDS = 200
 MAX_RESOLVED = 10_000
 # Words with one beginning that a misspelt word is compared with: about 10 ms.
 MAX_COMPARED = 2_000
+# Of all items: where more have changed, their words are read from the start.
+MAX_FOLLOWED = 0.2
 LAST = "\U0010ffff"  # behind every word with the same beginning
 
 # Which change last altered the words; changes of numbers and vectors leave them alone.
 WORDS_SEQ = "words_seq"
 
-# Parts of the transaction with the sequence number :seq.
+# Parts of the transaction with the sequence number :seq. An item's further pictures are found by
+# what they show: its words are its own.
 _FORGET = """DELETE FROM words WHERE rowid IN (
     SELECT items.id FROM items JOIN words ON words.rowid = items.id
     WHERE items.content_seq = :seq AND (
-        items.state <> 'live' OR words.text <> searchable(items.text)
+        items.state <> 'live' OR items.picture_of IS NOT NULL
+        OR words.text <> searchable(items.text)
         OR words.names <> searchable_attributes(items.attributes)
         OR words."key" <> searchable(items."key")))"""
 _LEARN = """INSERT INTO words (rowid, text, names, "key")
     SELECT id, searchable(text), searchable_attributes(attributes), searchable("key")
-    FROM items WHERE content_seq = :seq AND state = 'live'
+    FROM items WHERE content_seq = :seq AND state = 'live' AND picture_of IS NULL
     AND NOT EXISTS (SELECT 1 FROM words WHERE words.rowid = items.id)"""
 _TYPES = """INSERT OR IGNORE INTO attribute_types
     SELECT DISTINCT each.key, CASE each.type
@@ -83,13 +87,13 @@ def follow(connection: sa.Connection, seq: int) -> None:
 class Lexical:
     """Ranks live items by BM25 over their words.
 
-    The first query of a state of the words is FTS5's own to answer. From the second on, postings
-    are kept in memory, which give the same answers several times faster.
+    The first query is FTS5's own to answer. From the second one on, postings are kept in memory,
+    which give the same answers several times faster, and follow what changes.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._asked: str | None = None  # the state of the words that was asked last
+        self._asked = -1  # the state of the words that was asked last
         self._warm: _Warm | None = None
 
     def search(
@@ -98,13 +102,9 @@ class Lexical:
         """See Catalog.lexical_search."""
         words = _words(text, prefix)
         with self._reading() as connection:
-            state = fact(connection, WORDS_SEQ)
-            if state is None:
-                return []
-            if state != self._asked:
-                self._asked, self._warm = state, None
+            warm = self._current(connection)
+            if warm is None:
                 return _search(connection, words, k, allowed)
-            warm = self._warm = self._warm or _Warm(connection)
             return warm.search(connection, words, k, allowed)
 
     def coverage(self, text: str, ids: Ids) -> Floats:
@@ -115,7 +115,7 @@ class Lexical:
         with self._reading() as connection:
             # What was just found by FTS5 itself is looked up there again: one query alone is not
             # worth postings in memory.
-            warm = self._warm if fact(connection, WORDS_SEQ) == self._asked else None
+            warm = self._warm if _state(connection) == self._asked else None
             if warm is not None:
                 return coverage(warm.items, [warm.having(connection, word, ids) for word in words])
             return coverage(_size(connection), [_having(connection, word, ids) for word in words])
@@ -136,6 +136,17 @@ class Lexical:
                 )
         return matches
 
+    def _current(self, connection: sa.Connection) -> _Warm | None:
+        """The postings, brought up to date; None where they are not worth it yet."""
+        state = _state(connection)
+        if self._warm is None:
+            if state == self._asked:
+                self._warm = _Warm(connection)
+        elif state != self._asked and not self._warm.follow(connection, self._asked):
+            self._warm = None
+        self._asked = state
+        return self._warm
+
     @contextmanager
     def _reading(self) -> Iterator[sa.Connection]:
         """A connection to which the catalog stays as it is."""
@@ -145,16 +156,29 @@ class Lexical:
 
 
 class _Warm:
-    """Postings and corrections for one state of the words."""
+    """Postings and corrections in memory."""
 
     def __init__(self, connection: sa.Connection) -> None:
         from mmsearch.lexical import bm25  # with NumPy, which a single query can do without
 
         self._bm25 = bm25
-        rows = connection.exec_driver_sql("SELECT id, sz FROM words_docsize ORDER BY id")
-        ids, lengths = bm25.pairs((row[0], bm25.length_of(row[1])) for row in rows)
+        ids, lengths = bm25.pairs(_lengths(connection))
         self._postings = bm25.Postings(ids, lengths)
         self._resolved: dict[Word, list[Word]] = {}
+
+    def follow(self, connection: sa.Connection, since: int) -> bool:
+        """Take in what changed after the sequence number `since`; False: too much has."""
+        changed = self._bm25.pairs(
+            (row[0], 0)
+            for row in connection.exec_driver_sql(
+                "SELECT id FROM items WHERE content_seq > ?", (since,)
+            )
+        )[0]
+        if len(changed) > MAX_FOLLOWED * len(self._postings):
+            return False
+        self._postings.change(changed, *self._bm25.pairs(_lengths(connection, changed)))
+        self._resolved.clear()
+        return True
 
     def search(
         self, connection: sa.Connection, words: Sequence[Word], k: int, allowed: Ids | None
@@ -174,8 +198,10 @@ class _Warm:
         """The known words in the place of `word`, each with its posting."""
         known = self._resolve(connection, word)
         for one in known:
-            if one not in self._postings:
-                self._postings.add(one, *self._bm25.pairs(_occurrences(connection, one)))
+            among = self._postings.unknown(one)
+            if among is None or len(among):
+                found = self._bm25.pairs(_occurrences(connection, one, among))
+                self._postings.learn(one, among, *found)
         return known
 
     def _resolve(self, connection: sa.Connection, word: Word) -> list[Word]:
@@ -184,6 +210,11 @@ class _Warm:
                 self._resolved.clear()
             self._resolved[word] = _resolve(connection, word)
         return self._resolved[word]
+
+
+def _state(connection: sa.Connection) -> int:
+    """The sequence number at which words last changed; 0: there are none yet."""
+    return int(fact(connection, WORDS_SEQ) or 0)
 
 
 def _words(text: str, prefix: bool) -> list[Word]:
@@ -202,13 +233,11 @@ def _search(
     known = dict.fromkeys(one for word in words for one in _resolve(connection, word))
     if not known:
         return []
-    # The sign keeps SQLite from asking FTS5 anew for each allowed row.
-    among = "" if allowed is None else " AND +rowid IN (SELECT value FROM json_each(?))"
-    only = () if allowed is None else (json.dumps(allowed.tolist()),)
+    only, ids = _only("+rowid", allowed)  # the sign: FTS5 is not asked anew for each
     found = connection.exec_driver_sql(
         "SELECT rowid, -bm25(words, ?, ?, ?) AS score FROM words"
-        f" WHERE words MATCH ?{among} ORDER BY score DESC, rowid LIMIT ?",
-        (*WEIGHTS, _expression(known), *only, k),
+        f" WHERE words MATCH ?{only} ORDER BY score DESC, rowid LIMIT ?",
+        (*WEIGHTS, _expression(known), *ids, k),
     )
     return [(row[0], row[1]) for row in found]
 
@@ -220,10 +249,9 @@ def _having(connection: sa.Connection, word: Word, ids: Ids) -> tuple[int, Flags
     known = _resolve(connection, word)
     if not known:
         return 0, np.zeros(len(ids), np.bool_)
+    only, among = _only("+rowid", ids)
     found = connection.exec_driver_sql(
-        "SELECT rowid FROM words WHERE words MATCH ?"
-        " AND +rowid IN (SELECT value FROM json_each(?))",
-        (_expression(known), json.dumps(ids.tolist())),
+        f"SELECT rowid FROM words WHERE words MATCH ?{only}", (_expression(known), *among)
     )
     having = np.fromiter(found.scalars(), np.int64)
     return _count(connection, known), np.isin(ids, having)
@@ -262,15 +290,37 @@ def _corrections(connection: sa.Connection, word: str) -> list[str]:
     return spelling.nearest(word, ((row[0], row[1]) for row in alike), limit)
 
 
-def _occurrences(connection: sa.Connection, word: Word) -> Iterator[tuple[int, float]]:
-    """(item, weight of the column) for each time that the word stands somewhere."""
+def _occurrences(
+    connection: sa.Connection, word: Word, among: Ids | None
+) -> Iterator[tuple[int, float]]:
+    """(item, weight of the column) for each time that the word stands somewhere, or somewhere
+    in these items."""
     last = word.text + LAST if word.prefix else word.text
+    only, ids = _only("doc", among)
     found = connection.exec_driver_sql(
         "SELECT doc, CASE col WHEN 'text' THEN ? WHEN 'names' THEN ? ELSE ? END FROM postings"
-        " WHERE term >= ? AND term <= ?",
-        (*WEIGHTS, word.text, last),
+        f" WHERE term >= ? AND term <= ?{only}",
+        (*WEIGHTS, word.text, last, *ids),
     )
     return ((row[0], row[1]) for row in found)
+
+
+def _lengths(connection: sa.Connection, among: Ids | None = None) -> Iterator[tuple[int, float]]:
+    """(item, its number of words) by id, of all items or these."""
+    from mmsearch.lexical.bm25 import length_of
+
+    only, ids = _only("id", among)
+    found = connection.exec_driver_sql(
+        f"SELECT id, sz FROM words_docsize WHERE true{only} ORDER BY id", ids
+    )
+    return ((row[0], length_of(row[1])) for row in found)
+
+
+def _only(column: str, ids: Ids | None) -> tuple[str, tuple[str, ...]]:
+    """The end of a condition that leaves only these ids, and its parameters."""
+    if ids is None:
+        return "", ()
+    return f" AND {column} IN (SELECT value FROM json_each(?))", (json.dumps(ids.tolist()),)
 
 
 def _count(connection: sa.Connection, words: Sequence[Word]) -> int:

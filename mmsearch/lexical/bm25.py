@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,48 +25,76 @@ if TYPE_CHECKING:
 
     from mmsearch.types import Ids
 
-    Posting = tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]
+    Floats = npt.NDArray[np.float64]
 
 K1, B = 1.2, 0.75
 LEAST_IDF = 1e-6
-# Postings kept, 8 bytes each; those of the longest unused words go first.
-MAX_POSTINGS = 5_000_000
+# Postings kept, 20 bytes each; those of the longest unused words go first.
+MAX_POSTINGS = 2_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Posting:
+    """Where a word occurs: `ids` (m,) ascending int32, `frequencies` (m,) float32 of each, at
+    `state` of the postings."""
+
+    state: int
+    ids: npt.NDArray[np.int32]
+    frequencies: npt.NDArray[np.float32]
 
 
 class Postings:
-    """Which items have which words, for one state of the catalog.
+    """Which items have which words; follows changes of the items.
 
-    `ids` (n,) ascending, `lengths` (n,) in words. A word's posting is (rows (m,) ascending,
-    gains (m,) float32): where it occurs and what it adds to the score there.
+    `ids` (n,) ascending, `lengths` (n,) in words. The caller looks words up, where `unknown` says.
     """
 
-    def __init__(self, ids: Ids, lengths: npt.NDArray[np.float64]) -> None:
-        self._ids = ids
-        mean = lengths.mean() if len(lengths) else 1.0
-        self._norms = K1 * (1 - B + B * lengths / max(mean, 1e-9))
+    def __init__(self, ids: Ids, lengths: Floats) -> None:
         self._known: OrderedDict[Word, Posting] = OrderedDict()
         self._size = 0
+        self._changes: list[Ids] = []
+        self._set(ids, lengths)
 
     def __len__(self) -> int:
         return len(self._ids)
 
-    def __contains__(self, word: Word) -> bool:
-        return word in self._known
+    def change(self, changed: Ids, ids: Ids, lengths: Floats) -> None:
+        """The items `changed` hold other words now: `ids` of them, with `lengths`; or are gone."""
+        kept = ~np.isin(self._ids, changed)
+        every = np.concatenate([self._ids[kept], ids])
+        order = np.argsort(every)
+        self._changes.append(changed)
+        self._set(every[order], np.concatenate([self._lengths[kept], lengths])[order])
 
-    def add(self, word: Word, ids: Ids, weights: npt.NDArray[np.float64]) -> None:
-        """Learn of each occurrence of a word: the item, and the weight of the column."""
-        occurrences = np.searchsorted(self._ids, ids)
-        frequencies = np.bincount(occurrences, weights=weights, minlength=len(self._ids))
-        rows = np.flatnonzero(frequencies)
-        count, total = len(rows), len(self._ids)
-        idf = max(np.log((total - count + 0.5) / (count + 0.5)), LEAST_IDF)
-        tf = frequencies[rows]
-        gains = idf * tf * (K1 + 1) / (tf + self._norms[rows])
-        self._known[word] = rows.astype(np.int32), gains.astype(np.float32)
-        self._size += count
+    def unknown(self, word: Word) -> Ids | None:
+        """(m,) ids of the items in which the word must be looked up again; None: in all items."""
+        known = self._known.get(word)
+        if known is None:
+            return None
+        changes = self._changes[known.state :]
+        return np.unique(np.concatenate(changes)) if changes else np.empty(0, np.int64)
+
+    def learn(self, word: Word, looked_up: Ids | None, ids: Ids, weights: Floats) -> None:
+        """Where a word occurs among the items `looked_up` (None: all of them): the item, and the
+        weight of the column, for each occurrence."""
+        items, places = np.unique(ids, return_inverse=True)
+        frequencies = np.bincount(places, weights=weights, minlength=len(items))
+        old = self._known.pop(word, None)
+        if old is not None and looked_up is not None:
+            kept = ~np.isin(old.ids, looked_up)
+            items = np.concatenate([old.ids[kept], items])
+            frequencies = np.concatenate([old.frequencies[kept], frequencies])
+            order = np.argsort(items)
+            items, frequencies = items[order], frequencies[order]
+        self._size += len(items) - (len(old.ids) if old else 0)
+        self._known[word] = Posting(
+            len(self._changes), items.astype(np.int32), frequencies.astype(np.float32)
+        )
+        self._gains.pop(word, None)
         while self._size > MAX_POSTINGS and len(self._known) > 1:
-            _, (gone, _) = self._known.popitem(last=False)
-            self._size -= len(gone)
+            gone, posting = self._known.popitem(last=False)
+            self._gains.pop(gone, None)
+            self._size -= len(posting.ids)
 
     def best(
         self, words: Iterable[Word], k: int, allowed: Ids | None = None
@@ -74,8 +103,7 @@ class Postings:
         scores = np.zeros(len(self._ids))
         found = np.zeros(len(self._ids), np.bool_)
         for word in words:
-            self._known.move_to_end(word)
-            rows, gains = self._known[word]
+            rows, gains = self._gains_of(word)
             scores[rows] += gains
             found[rows] = True
         if allowed is not None:
@@ -86,11 +114,31 @@ class Postings:
         """How many items have one of these known words, and (n,) which of `ids` do."""
         found = np.zeros(len(self._ids), np.bool_)
         for word in words:
-            found[self._known[word][0]] = True
+            found[self._gains_of(word)[0]] = True
         if not len(self._ids):
             return 0, np.zeros(len(ids), np.bool_)
         rows = np.minimum(np.searchsorted(self._ids, ids), len(self._ids) - 1)
         return int(np.count_nonzero(found)), found[rows] & (self._ids[rows] == ids)
+
+    def _set(self, ids: Ids, lengths: Floats) -> None:
+        self._ids = ids
+        self._lengths = lengths
+        mean = lengths.mean() if len(lengths) else 1.0
+        self._norms = K1 * (1 - B + B * lengths / max(mean, 1e-9))
+        self._gains: dict[Word, tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]] = {}
+
+    def _gains_of(self, word: Word) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+        """(m,) rows in which a known word occurs, and (m,) what it adds to the scores there."""
+        self._known.move_to_end(word)
+        if word not in self._gains:
+            posting = self._known[word]
+            rows = np.searchsorted(self._ids, posting.ids)
+            count, total = len(rows), len(self._ids)
+            idf = max(np.log((total - count + 0.5) / (count + 0.5)), LEAST_IDF)
+            tf = posting.frequencies
+            gains = idf * tf * (K1 + 1) / (tf + self._norms[rows])
+            self._gains[word] = rows.astype(np.int32), gains.astype(np.float32)
+        return self._gains[word]
 
     def _among(self, allowed: Ids) -> npt.NDArray[np.bool_]:
         """(n,) which items are allowed."""
@@ -99,9 +147,7 @@ class Postings:
         chosen[allowed] = True
         return chosen[self._ids]
 
-    def _top(
-        self, rows: npt.NDArray[np.intp], scores: npt.NDArray[np.float64], k: int
-    ) -> list[tuple[int, float]]:
+    def _top(self, rows: npt.NDArray[np.intp], scores: Floats, k: int) -> list[tuple[int, float]]:
         values = scores[rows]
         if len(rows) > k:
             # Everything as good as the k-th stays, so that ties are settled by id.
@@ -111,9 +157,7 @@ class Postings:
         return list(zip(self._ids[rows[order]].tolist(), values[order].tolist(), strict=True))
 
 
-def coverage(
-    items: int, having: Sequence[tuple[int, npt.NDArray[np.bool_]]]
-) -> npt.NDArray[np.float64]:
+def coverage(items: int, having: Sequence[tuple[int, npt.NDArray[np.bool_]]]) -> Floats:
     """(n,) in [0, 1]: how many of a query's words each of n items has.
 
     `having` tells of each word how many of all `items` have it, and (n,) which of the n do. Words
@@ -122,7 +166,7 @@ def coverage(
     """
     rarity = [math.log((items + 1) / (count + 0.5)) for count, _ in having]
     shares = [weight * flags for weight, (_, flags) in zip(rarity, having, strict=True)]
-    total: npt.NDArray[np.float64] = np.sum(shares, axis=0) / max(sum(rarity), 1e-9)
+    total: Floats = np.sum(shares, axis=0) / max(sum(rarity), 1e-9)
     return total
 
 
@@ -141,7 +185,7 @@ def length_of(sizes: bytes) -> int:
     return total
 
 
-def pairs(found: Iterable[tuple[int, float]]) -> tuple[Ids, npt.NDArray[np.float64]]:
+def pairs(found: Iterable[tuple[int, float]]) -> tuple[Ids, Floats]:
     """(item, number) pairs as two arrays (n,)."""
     every = np.fromiter(found, np.dtype([("item", np.int64), ("number", np.float64)]))
     return every["item"], every["number"]

@@ -219,7 +219,44 @@ def test_postings_in_memory_score_as_fts5_does(
     assert len(warm) == min(k, len(every))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None)
+@given(
+    steps=st.lists(
+        st.tuples(st.integers(1, 30), st.lists(st.sampled_from(WORDS), max_size=5), st.booleans()),
+        min_size=1,
+        max_size=12,
+    ),
+    query=st.lists(st.sampled_from([*WORDS, "abcx", "zz"]), min_size=1, max_size=4),
+)
+def test_postings_in_memory_follow_what_changes(
+    tmp_path_factory: pytest.TempPathFactory,
+    steps: list[tuple[int, list[str], bool]],
+    query: list[str],
+) -> None:
+    path = tmp_path_factory.mktemp("words") / "c.sqlite3"
+    catalog = Catalog(path, create=True)
+    put(catalog, *(row(f"k{n}", " ".join(WORDS[n % 4 :])) for n in range(1, 25)))
+    asked = " ".join(query)
+    for _ in range(2):
+        catalog.lexical_search(asked, 40)
+    for number, words, stays in steps:
+        known = catalog.item(f"k{number}")
+        if stays or known is None:
+            changed = row(f"k{number}", " ".join(words)) | {"id": known.id if known else None}
+            put(catalog, changed)
+        else:
+            catalog.commit(Write(states={"missing": [known.id]}))
+        fresh = Catalog(path)
+        expected = dict(fresh.lexical_search(asked, 40))
+        share = fresh.word_coverage(asked, np.arange(1, 31))
+        fresh.close()
+        assert dict(catalog.lexical_search(asked, 40)) == pytest.approx(expected)
+        assert catalog.word_coverage(asked, np.arange(1, 31)) == pytest.approx(share)
+    assert catalog._lexical._warm is not None
+    catalog.close()
+
+
+@settings(max_examples=20, deadline=None)
 @given(
     texts=st.lists(st.lists(st.sampled_from(WORDS), max_size=6), min_size=1, max_size=12),
     query=st.lists(st.sampled_from([*WORDS, "abcx", "zz"]), min_size=1, max_size=5),
