@@ -16,11 +16,14 @@ from mmsearch.errors import MmsearchError
 from mmsearch.types import Failure, Hit, IndexReport, Progress, Query, Term
 
 if TYPE_CHECKING:
+    from mmsearch.client import AsyncClient, Client
     from mmsearch.collection import Collection, open
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AsyncClient",
+    "Client",
     "Collection",
     "Failure",
     "Hit",
@@ -33,10 +36,19 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    # The collection brings SQLAlchemy and FAISS: only who opens one pays for them.
-    if name in ("Collection", "open"):
-        from mmsearch import collection
+_HOMES = {
+    "Collection": "collection",
+    "open": "collection",
+    "MmsearchError": "errors",
+    **dict.fromkeys(("Failure", "Hit", "IndexReport", "Progress", "Query", "Term"), "types"),
+}
 
-        return getattr(collection, name)
+
+def __getattr__(name: str) -> Any:
+    # The collection brings SQLAlchemy and FAISS: only who opens one pays for them. The types are
+    # a tenth of the time of a cold query, which needs none.
+    if name in _HOMES:
+        from importlib import import_module
+
+        return getattr(import_module(f"mmsearch.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'mmsearch' has no attribute {name!r}")

@@ -17,7 +17,9 @@
     ├── ItemNotFoundError       no item has that key
     ├── ModelError              a model that cannot be loaded
     │   └── HubUnreachableError it would have to be downloaded and cannot be
-    └── TrainingError           pairs that cannot be learned from, or a run that diverged
+    ├── TrainingError           pairs that cannot be learned from, or a run that diverged
+    └── ServerError             a server that cannot be reached, or gives no answer to a client
+        └── AuthError           it wants an API key, or one that may do more
 
 A message says what happened, with the offending value, and what to do next.
 """
@@ -83,6 +85,20 @@ class HubUnreachableError(ModelError): ...
 
 
 class TrainingError(MmsearchError): ...
+
+
+class ServerError(MmsearchError):
+    """`status` is that of the response, None without any; `request_id` is its name in the log."""
+
+    def __init__(
+        self, message: str, status: int | None = None, request_id: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.request_id = request_id
+
+
+class AuthError(ServerError): ...
 
 
 def exit_code(error: MmsearchError) -> int:

@@ -53,8 +53,10 @@ ARROWS = {
     | {"duplicates", "tagging", "watching", "tables"}
     | {"collection", "encoders", "models", "scan", "images", "evaluation"}
     | {"adaptation", "training", "server"},
+    "client": GROUND | {"tables"},
     "server": GROUND
-    | {"collection", "images", "catalog", "layout", "scan", "models", "evaluation", "fetch"},
+    | {"collection", "images", "catalog", "layout", "scan", "models", "evaluation", "fetch"}
+    | {"durable"},
     "training": GROUND | {"models", "encoders", "images", "durable"},
     "adaptation": GROUND
     | {"collection", "encoders", "images", "scan", "tables", "training", "durable"},
@@ -80,6 +82,9 @@ HOMES = {
     "starlette": {"server"},
     "pydantic": {"server"},
     "uvicorn": {"cli"},
+    "prometheus_client": {"server"},
+    "opentelemetry": {"server"},
+    "httpx2": {"client"},
 }
 
 

@@ -1,0 +1,178 @@
+"""Rows as NDJSON in bodies of a bounded size, so that an iterable of any length can be sent.
+
+Client and server never stream at the same time: a client that only sends would fill the buffers
+of a connection on which the server answers. A body is answered line by line once it is sent, and
+may be sent again, because an upsert that is repeated does nothing more.
+"""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from mmsearch.client.pictures import picture_bytes
+from mmsearch.client.values import Result, Written
+from mmsearch.errors import ImageError
+from mmsearch.tables import (
+    GROUP_COLUMNS,
+    IMAGE_COLUMNS,
+    KEY_COLUMNS,
+    TEXT_COLUMNS,
+    plain_value,
+)
+from mmsearch.types import Failure, UpdateReport
+
+T = TypeVar("T")
+
+MAX_LINES = 500  # what the server commits at once
+MAX_BYTES = 8 * 1024 * 1024  # an eighth of what it takes as one body
+_AS_THEY_ARE = ("title", "description", "image_url")
+
+
+@dataclass(frozen=True)
+class Body:
+    """Lines of NDJSON, and a Result for each row before them, between or after that had none.
+
+    `failed` is by place among all rows of this body.
+    """
+
+    content: bytes
+    lines: int
+    failed: Mapping[int, Result]
+
+    def merged(self, results: Iterable[Result]) -> list[Result]:
+        """The server's results for the lines, and ours for the rows that were not sent."""
+        told = iter(results)
+        return [
+            self.failed[place] if place in self.failed else next(told)
+            for place in range(self.lines + len(self.failed))
+        ]
+
+
+def bodies(rows: Iterable[Mapping[str, Any]]) -> Iterator[Body]:
+    """All rows, in order, some hundred at a time; a picture that cannot be read is a Result."""
+    lines: list[bytes] = []
+    failed: dict[int, Result] = {}
+    size = 0
+    for number, row in enumerate(rows, 1):
+        line = _line(row, number)
+        if lines and not isinstance(line, Result) and size + len(line) > MAX_BYTES:
+            yield Body(b"".join(lines), len(lines), failed)
+            lines, failed, size = [], {}, 0
+        if isinstance(line, Result):
+            failed[len(lines) + len(failed)] = line
+        else:
+            lines.append(line)
+            size += len(line)
+        if len(lines) + len(failed) == MAX_LINES:
+            yield Body(b"".join(lines), len(lines), failed)
+            lines, failed, size = [], {}, 0
+    if lines or failed:
+        yield Body(b"".join(lines), len(lines), failed)
+
+
+def batches(values: Iterable[T], size: int) -> Iterator[list[T]]:
+    """All values, in order, at most `size` at a time."""
+    rest = iter(values)
+    while some := list(itertools.islice(rest, size)):
+        yield some
+
+
+def changes(
+    attributes: Mapping[str, Mapping[str, Any]], size: int
+) -> Iterator[dict[str, dict[str, Any]]]:
+    """New attributes by key, at most `size` keys at a time."""
+    for some in batches(attributes.items(), size):
+        yield {key: _values(values) for key, values in some}
+
+
+def written(results: Iterable[Result]) -> Written:
+    """What became of all of them."""
+    done, failures = 0, []
+    for result in results:
+        if result.reason is None:
+            done += 1
+        else:
+            failures.append(Failure(result.key or "", result.reason))
+    return Written(done, tuple(failures))
+
+
+def sum_reports(reports: Iterable[UpdateReport]) -> UpdateReport:
+    """One report of several requests."""
+    total = UpdateReport()
+    for report in reports:
+        total = UpdateReport(
+            total.updated + report.updated,
+            total.unchanged + report.unchanged,
+            (*total.failures, *report.failures),
+        )
+    return total
+
+
+def _values(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return {str(name): plain_value(value) for name, value in attributes.items()}
+
+
+def _line(row: Mapping[str, Any], number: int) -> bytes | Result:
+    try:
+        item = item_of(row)
+        return json.dumps(item, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    except ImageError as error:
+        return Result(_key(row), f"row {number}: {error}")
+    except UnicodeEncodeError:
+        return Result(None, f"row {number}: half a character (a lone surrogate); correct the text")
+
+
+def item_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    """An item of the contract for a row as `Collection.upsert` takes it.
+
+    A picture is a path, relative to the working directory, or bytes. Raises ImageError.
+    """
+    rest = {str(name): value for name, value in row.items() if name != "attributes"}
+    item: dict[str, Any] = {"key": _name(_take(rest, KEY_COLUMNS))}
+    item["group"] = _name(_take(rest, GROUP_COLUMNS))
+    item["text"] = _take(rest, TEXT_COLUMNS)
+    if isinstance(item["text"], list):
+        item["text"] = next((str(text) for text in item["text"] if text), None)
+    picture = _take(rest, IMAGE_COLUMNS)
+    if picture is not None:
+        data = picture_bytes(Path(picture) if isinstance(picture, str) else picture)
+        item["image_base64"] = base64.b64encode(data).decode()
+    item |= {name: _take(rest, (name,)) for name in _AS_THEY_ARE}
+    item = {name: value for name, value in item.items() if value is not None}
+    more = row.get("attributes") or {}
+    # Anything but a mapping is sent as it is: the server says what is wrong with it.
+    attributes = {**rest, **more} if isinstance(more, Mapping) else more
+    if attributes:
+        item["attributes"] = plain_value(attributes)
+    return item
+
+
+def _take(rest: dict[str, Any], wanted: Iterable[str]) -> Any:
+    """Remove and return the first of these columns that is not empty, else None."""
+    columns = {name.strip().lower(): name for name in reversed(rest)}
+    for column in wanted:
+        name = columns.get(column)
+        if name is None:
+            continue
+        value = rest[name]
+        empty = value is None or value == [] or (isinstance(value, str) and not value.strip())
+        del rest[name]
+        if not empty:
+            return value
+    return None
+
+
+def _name(value: Any) -> str | None:
+    if isinstance(value, float) and value.is_integer():  # pandas' integers with a gap
+        value = int(value)
+    return None if value is None else str(value)
+
+
+def _key(row: Mapping[str, Any]) -> str | None:
+    return _name(_take({str(name): value for name, value in row.items()}, KEY_COLUMNS))
