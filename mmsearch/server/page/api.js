@@ -66,6 +66,6 @@ async function read(response) {
     if (response.ok) throw new Problem(response.status, "The answer cannot be read", "What came back is no JSON.");
   }
   if (response.ok) return body;
-  const title = response.status === 429 || response.status === 503 ? "The server is busy" : (body?.title ?? `Status ${response.status}`);
+  const title = [429, 503, 504].includes(response.status) ? "The server is busy" : (body?.title ?? `Status ${response.status}`);
   throw new Problem(response.status, title, body?.detail ?? "The server gave no reason.", body?.position ?? null);
 }

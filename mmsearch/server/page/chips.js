@@ -35,7 +35,7 @@ export function showChips(row, state, go) {
 export function showTerms(list, state, pictures, go) {
   const terms = pictures.map(({ number, url, name }) => {
     const image = el("img", { alt: "", src: url, className: "small-picture", on: { error: () => image.replaceWith(icon("picture")) } });
-    return term(image, name, () => go({ ...state, images: state.images.filter((one) => one !== number) }));
+    return term(image, name, () => go(without(state, number)));
   });
   for (const key of state.like) {
     const picture = el("span", { className: "small-picture" });
@@ -48,6 +48,12 @@ export function showTerms(list, state, pictures, go) {
   }
   list.hidden = terms.length === 0;
   list.replaceChildren(...terms.map((one) => el("li", {}, one)));
+}
+
+/** Without a picture; without any, what is found is no longer a matter of pictures or texts. */
+function without(state, number) {
+  const images = state.images.filter((one) => one !== number);
+  return { ...state, images, to: images.length ? state.to : null };
 }
 
 function term(picture, label, remove) {

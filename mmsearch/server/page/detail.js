@@ -5,7 +5,7 @@ import { relevanceBar, smallPicture } from "./card.js";
 import { byId, el, icon, iconButton } from "./dom.js";
 import { recall, remember } from "./items.js";
 import { show, thumbnail } from "./pictures.js";
-import { nameText, percent, titleOf, valueText } from "./words.js";
+import { attributeText, nameText, percent, titleOf } from "./words.js";
 
 const ALIKE = 12;
 
@@ -22,6 +22,22 @@ export function detailDialog(on, order) {
     const keys = order();
     const next = keys[keys.indexOf(shown) + by];
     if (shown !== null && keys.includes(shown) && next !== undefined) on.open(next);
+  };
+  // Where it stands among the results, which may come later than the item.
+  const place = async () => {
+    const [before, next, judged] = ["detail-before", "detail-next", "detail-judged"].map(byId);
+    if (!judged) return;
+    const keys = order();
+    const at = keys.indexOf(shown);
+    before.disabled = at <= 0;
+    next.disabled = at < 0 || at === keys.length - 1;
+    const { relevance } = await recall(shown);
+    judged.hidden = typeof relevance !== "number";
+    if (!judged.hidden) judged.replaceChildren(relevanceBar(relevance), `${percent(relevance)} relevant`);
+  };
+  const press = (state) => {
+    byId("detail-up")?.setAttribute("aria-pressed", String(state.liked.includes(shown)));
+    byId("detail-down")?.setAttribute("aria-pressed", String(state.disliked.includes(shown)));
   };
   dialog.addEventListener("cancel", (event) => (event.preventDefault(), on.close()));
   // A press on the backdrop is one on the dialog itself, whose content fills it.
@@ -42,23 +58,22 @@ export function detailDialog(on, order) {
     const { signal } = loading;
     try {
       const item = await api.item(key, signal);
-      const { relevance } = await recall(key);
       if (signal.aborted) return;
       const alike = el("ul", { className: "alike" });
-      const keys = order();
-      const at = keys.indexOf(key);
       dialog.setAttribute("aria-label", titleOf(item));
       dialog.replaceChildren(
         el("div", { className: item.has_image ? "detail-body" : "detail-body without-picture" },
           item.has_image ? stage(item) : null,
-          el("div", { className: "detail-side" }, ...about(item, relevance, state, on))),
+          el("div", { className: "detail-side" }, ...about(item, on))),
         el("section", { className: "detail-alike", ariaLabel: "Similar" }, el("h3", {}, "Similar"), alike),
         el("div", { className: "detail-tools" },
-          iconButton("left", "The one before (left arrow)", () => step(-1), { disabled: at <= 0 }),
-          iconButton("right", "The next one (right arrow)", () => step(1), { disabled: at < 0 || at === keys.length - 1 }),
+          iconButton("left", "The one before (left arrow)", () => step(-1), { id: "detail-before" }),
+          iconButton("right", "The next one (right arrow)", () => step(1), { id: "detail-next" }),
           iconButton("close", "Close (Esc)", () => on.close(), { id: "detail-close" })),
       );
       dialog.scrollTop = 0;
+      place();
+      press(state);
       await fillAlike(alike, key, signal);
     } catch (error) {
       if (error.name === "AbortError" || signal.aborted) return;
@@ -83,6 +98,7 @@ export function detailDialog(on, order) {
   };
 
   return {
+    place,
     /** Shows the item that `state` has open; closes where it has none. */
     async show(state) {
       if (state.item === null) {
@@ -91,14 +107,15 @@ export function detailDialog(on, order) {
         if (dialog.open) dialog.close();
         return;
       }
-      const other = state.item !== shown;
+      const other = state.item !== shown || !byId("detail-up");
       shown = state.item;
       if (!dialog.open) {
         dialog.replaceChildren(el("div", { className: "detail-body" }, el("div", { className: "stage skeleton" }), el("div", { className: "detail-side" })));
         dialog.showModal();
       }
+      if (!other) return press(state);
       await fill(state.item, state);
-      if (other && dialog.open) byId("detail-close")?.focus({ preventScroll: true });
+      if (dialog.open) byId("detail-close")?.focus({ preventScroll: true });
     },
   };
 }
@@ -113,24 +130,23 @@ function stage(item) {
   return frame;
 }
 
-function about(item, relevance, state, on) {
+function about(item, on) {
   const title = titleOf(item);
   const words = (item.text ?? "").trim();
-  const pressed = (keys) => String(keys.includes(item.key));
   const but = el("input", { type: "text", id: "but", placeholder: "red, on the beach …", ariaLabel: "Like this, but …", maxLength: 500 });
   const form = el("form", { className: "but", on: { submit: (event) => (event.preventDefault(), on.like(item.key, but.value.trim())) } },
     el("label", { htmlFor: "but" }, "Like this, but"), but, el("button", { type: "submit", className: "button primary" }, icon("alike"), "Find"));
   const attributes = Object.entries(item.attributes).filter(([, value]) => value !== null && value !== title);
   return [
     el("h2", { dir: "auto" }, title),
-    relevance === null || relevance === undefined ? null : el("p", { className: "judged" }, relevanceBar(relevance), `${percent(relevance)} relevant`),
+    el("p", { className: "judged", id: "detail-judged", hidden: true }),
     words && words !== title ? el("p", { className: "detail-text", dir: "auto" }, words.startsWith(`${title}\n`) ? words.slice(title.length).trim() : words) : null,
     form,
     el("div", { className: "detail-thumbs" },
-      el("button", { type: "button", className: "button", ariaPressed: pressed(state.liked), on: { click: () => on.thumb(item.key, true) } }, icon("plus"), "More like this"),
-      el("button", { type: "button", className: "button", ariaPressed: pressed(state.disliked), on: { click: () => on.thumb(item.key, false) } }, icon("minus"), "Less")),
+      el("button", { type: "button", className: "button", id: "detail-up", on: { click: () => on.thumb(item.key, true) } }, icon("plus"), "More like this"),
+      el("button", { type: "button", className: "button", id: "detail-down", on: { click: () => on.thumb(item.key, false) } }, icon("minus"), "Less")),
     attributes.length || item.group ? el("dl", {}, [...attributes, ...(item.group ? [["group", item.group]] : [])].map(([name, value]) =>
-      el("div", {}, el("dt", {}, nameText(name)), el("dd", { dir: "auto" }, valueText(value))))) : null,
+      el("div", {}, el("dt", {}, nameText(name)), el("dd", { dir: "auto" }, attributeText(name, value))))) : null,
     keyLine(item),
   ].filter(Boolean);
 }

@@ -4,7 +4,8 @@ import { el, refill } from "./dom.js";
 import { isNarrowed, unfiltered, withRange, withValues } from "./state.js";
 import { count, nameText, valueText } from "./words.js";
 
-const SHORT = 7; // values that are shown before "more"
+const SHORT = 7; // values that are shown before "more",
+const FEWEST = 3; // and how many of them even if there is none of them
 const COLOUR = /colou?r/i;
 const opened = new Set(); // attributes whose values are all shown
 
@@ -26,11 +27,13 @@ function values(base, facet, state, go, again) {
   const name = base.attribute;
   const chosen = state.is[name] ?? [];
   const counts = new Map((facet?.counts ?? []).map(({ value, count: n }) => [value, n]));
-  // In the order of the whole collection, so that nothing jumps about while one narrows.
-  const listed = base.counts.map(({ value }) => value);
-  for (const value of [...counts.keys(), ...chosen]) if (!listed.includes(value)) listed.push(value);
-  const all = opened.has(name) || listed.length <= SHORT + 1;
-  const shown = all ? listed : listed.filter((value, n) => n < SHORT || chosen.includes(value));
+  // In the order of the whole collection, so that little jumps about while one narrows; what there
+  // is none of goes last.
+  const known = new Set([...base.counts.map(({ value }) => value), ...counts.keys(), ...chosen]);
+  const there = (value) => counts.has(value) || chosen.includes(value);
+  const listed = [...[...known].filter(there), ...[...known].filter((value) => !there(value))];
+  const all = opened.has(name) || listed.length <= FEWEST;
+  const shown = all ? listed : listed.filter((value, n) => (n < SHORT && (there(value) || n < FEWEST)) || chosen.includes(value));
   const swatches = COLOUR.test(name);
   const rows = shown.map((value) => {
     const n = counts.get(value) ?? 0;
@@ -43,7 +46,7 @@ function values(base, facet, state, go, again) {
   });
   const toggle = () => (opened.has(name) ? opened.delete(name) : opened.add(name), again());
   const rest = listed.length - shown.length;
-  const more = listed.length > SHORT + 1 && el("button", { type: "button", className: "link", id: idOf(name, "more"), ariaExpanded: String(all), on: { click: toggle } }, all ? "Fewer" : `${rest} more`);
+  const more = (rest > 0 || opened.has(name)) && el("button", { type: "button", className: "link", id: idOf(name, "more"), ariaExpanded: String(all), on: { click: toggle } }, all ? "Fewer" : `${rest} more`);
   const unlisted = all && base.distinct > listed.length && el("p", { className: "hint" }, `and ${count(base.distinct - listed.length, "rarer value")}`);
   return section(name, el("ul", { className: "values" }, rows), more || null, unlisted || null);
 }

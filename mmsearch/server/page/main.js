@@ -27,7 +27,7 @@ let message = ""; // said once above the results
 
 const panel = byId("filters");
 const results = new Results(byId("results"), more);
-const box = searchBox((q) => go({ ...state, q }), () => go({ ...state, q: "", images: [], like: [] }));
+const box = searchBox((q) => go({ ...state, q }), () => go({ ...state, q: "", images: [], like: [], to: null }));
 const detail = detailDialog(
   {
     close: closeItem,
@@ -81,8 +81,11 @@ function go(next) {
   const same = address === location.pathname + location.search && String(images) === String(state.images);
   const anew = { ...next, images };
   if (queryOf(anew) !== queryOf(state)) scrollTo({ top: 0 });
+  const wasOpen = state.item !== null;
   state = Object.freeze(anew);
-  if (!same) history.pushState({ images, opened: history.state?.opened && next.item !== null }, "", address);
+  // What is done in the dialog does not pile up behind it.
+  if (wasOpen && state.item !== null) history.replaceState({ ...history.state, images }, "", address);
+  else if (!same) history.pushState({ images }, "", address);
   render();
 }
 
@@ -94,7 +97,7 @@ function thumb(key, up) {
 function openItem(key) {
   const next = Object.freeze({ ...state, item: key });
   // From one item to the next is one step back, not many.
-  if (state.item === null) history.pushState({ images: state.images, opened: true }, "", toAddress(next));
+  if (state.item === null) history.pushState({ images: state.images, opened: queryOf(state) }, "", toAddress(next));
   else history.replaceState(history.state, "", toAddress(next));
   state = next;
   render();
@@ -102,7 +105,7 @@ function openItem(key) {
 
 function closeItem() {
   const key = state.item;
-  if (history.state?.opened) {
+  if (history.state?.opened === queryOf(state)) {
     addEventListener("popstate", () => results.focusKey(key), { once: true });
     history.back();
     return;
@@ -179,6 +182,7 @@ async function showAnswer(answer, signal) {
   const before = answer.nearest ? el("p", { className: "no-match" }, el("strong", {}, "Nothing here is really about that."), " Nearest:") : null;
   await results.show(answer.hits, viewOf(answer.hits, signal), { before, dimmed: answer.nearest, final: !finder.hasMore });
   if (!finder.hasMore) theEnd(answer);
+  detail.place();
 }
 
 async function more() {
@@ -243,7 +247,7 @@ function showTools() {
   byId("group").checked = state.group;
 
   const tabs = byId("tabs");
-  const wanted = state.images.length || state.like.length || state.to;
+  const wanted = state.images.length || state.to;
   tabs.hidden = !(wanted && collection.images && collection.texts);
   const current = state.to ?? (state.images.length ? "image" : null);
   tabs.replaceChildren(...[["image", "Pictures"], ["text", "Texts"]].map(([to, words]) =>
@@ -270,10 +274,12 @@ function fail(error) {
     askForKey(error.message).then(render);
     return;
   }
-  status(error.title);
-  const again = el("button", { type: "button", className: "button primary", on: { click: render } }, "Try again");
+  const inFilter = error.position !== null;
+  const title = inFilter ? "This filter cannot be read" : error.title;
+  status(title);
+  const again = !inFilter && el("button", { type: "button", className: "button primary", on: { click: render } }, "Try again");
   const free = error.status === 400 && isNarrowed(state) && el("button", { type: "button", className: "button", on: { click: () => go(unfiltered(state)) } }, "Clear the filters");
-  results.say(error.status === 0 ? "plug" : "broken", error.title, error.message, ...[again, free].filter(Boolean));
+  results.say(error.status === 0 ? "plug" : inFilter ? "filters" : "broken", title, error.message, ...[again, free].filter(Boolean));
 }
 
 function status(text) {

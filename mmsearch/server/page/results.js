@@ -25,7 +25,7 @@ export class Results {
   constructor(root, onMore) {
     this.#root = root;
     this.#watch = new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && onMore(), { rootMargin: AHEAD });
-    new ResizeObserver(() => this.#root.clientWidth !== this.#width && this.#place()).observe(root);
+    new ResizeObserver(() => this.#innerWidth() !== this.#width && this.#place()).observe(root);
   }
 
   /** Grey cards, while nothing is there yet; results that are there only fade. */
@@ -40,6 +40,8 @@ export class Results {
     const fresh = this.#make(hits, view, new Set());
     const aspects = await Promise.all(fresh.map((one) => one.ready));
     if (view.signal.aborted) return;
+    const focused = this.#cards.findIndex((one) => one.node.contains(document.activeElement));
+    const key = this.#cards[focused]?.hit.key;
     this.#asText = view.asText;
     this.#cards = fresh.map((one, n) => ({ ...one, aspect: aspects[n] }));
     this.#keys = new Set(hits.map((hit) => hit.key));
@@ -51,6 +53,8 @@ export class Results {
     this.#place();
     this.#focusable();
     if (!final) this.#watch.observe(this.#tail);
+    // Who went through the results by keys goes on there: at the same item, or in its place.
+    if (focused >= 0 && this.#cards.length && !this.focusKey(key)) this.#focus(this.#cards[Math.min(focused, this.#cards.length - 1)]);
   }
 
   /** More hits of the same answer; those that are there already are left out. */
@@ -77,7 +81,7 @@ export class Results {
   say(name, heading, text, ...actions) {
     this.#cards = [];
     this.#list = null;
-    this.#replace(el("div", { className: "message" }, icon(name), el("h2", {}, heading), text && el("p", {}, text), actions.length ? el("div", { className: "actions" }, actions) : null));
+    this.#replace(el("div", { className: "message" }, icon(name), el("h2", {}, heading), text && el(text.includes("\n") ? "pre" : "p", {}, text), actions.length ? el("div", { className: "actions" }, actions) : null));
   }
 
   get keys() {
@@ -120,8 +124,13 @@ export class Results {
     this.#root.replaceChildren(...children);
   }
 
+  // Whole pixels that are really there: clientWidth rounds up, and a row would break.
+  #innerWidth() {
+    return Math.floor(this.#root.getBoundingClientRect().width);
+  }
+
   #place() {
-    this.#width = this.#root.clientWidth;
+    this.#width = this.#innerWidth();
     if (!this.#list || this.#asText || !this.#width) return;
     const height = this.#width < 560 ? 175 : this.#width < 1000 ? 200 : 224;
     const { sizes, closed } = justify(this.#cards.map((one) => one.aspect), this.#width, height, GAP);

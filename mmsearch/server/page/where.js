@@ -29,7 +29,8 @@ export function whereOf(state, types, without = null) {
     if (high !== null) parts.push(`${quoteName(name)} <= ${quoteValue(high)}`);
   }
   if (state.within !== null) parts.push(`group = ${quoteValue(state.within)}`);
-  if (state.where.trim()) parts.push(`(${state.where.trim()})`);
+  const typed = state.where.trim();
+  if (typed) parts.push(parts.length ? `(${typed})` : typed);
   return parts.join(" and ");
 }
 

@@ -21,6 +21,12 @@ export function valueText(value) {
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
 
+/** The value of this attribute: a price keeps its two digits; its currency is not ours to guess. */
+export function attributeText(name, value) {
+  if (!PRICES.test(name) || typeof value !== "number") return valueText(value);
+  return value.toLocaleString(undefined, { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+}
+
 /** An attribute's name as a heading: `old_price` is "Old price". */
 export function nameText(name) {
   const spaced = name.replaceAll("_", " ").trim() || name;
@@ -40,11 +46,6 @@ export function titleOf({ key, text, attributes = {} }) {
 export function captionOf(attributes, sortedBy) {
   const names = [sortedBy, ...Object.keys(attributes).filter((name) => PRICES.test(name))];
   const shown = [...new Set(names)].filter((name) => name && attributes[name] !== undefined && !TITLES.includes(name));
-  return shown.slice(0, 2).map((name) => (PRICES.test(name) ? priceText(attributes[name]) : `${nameText(name)} ${valueText(attributes[name])}`)).join(" · ");
-}
-
-/** A price keeps its two digits; its currency is not ours to guess. */
-function priceText(value) {
-  if (typeof value !== "number") return valueText(value);
-  return value.toLocaleString(undefined, { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+  const worded = (name) => (PRICES.test(name) ? "" : `${nameText(name)} `) + attributeText(name, attributes[name]);
+  return shown.slice(0, 2).map(worded).join(" · ");
 }
