@@ -10,6 +10,7 @@ from mmsearch.catalog.records import EncoderInfo
 from mmsearch.errors import CorruptionError, MmsearchError
 from mmsearch.layout import Layout
 from mmsearch.loading import Encoders
+from mmsearch.quick.prepare import prepare
 from mmsearch.search import Searcher
 from mmsearch.search.concepts import Concepts
 from mmsearch.search.defaults import Defaults
@@ -86,14 +87,15 @@ class Answers:
             searcher.save(modality)
             if on_progress:
                 on_progress(Progress(f"snapshot of {modality}"))
+        prepare(self._catalog, info, self._layout.vector_file(info), self._layout.root / "index")
 
     def save_old_snapshots(self, on_progress: OnProgress | None = None) -> None:
-        """Write them if readers that start now would have much to replay."""
+        """Write them if there are none, or readers that start now would have much to replay."""
         info = self._catalog.encoder()
         if info is None:
             return
         seqs = [self._layout.snapshots(info, modality).newest_seq() for modality in MODALITIES]
-        if self._catalog.count_changes(min(seqs)) >= CHANGES_PER_SNAPSHOT:
+        if not min(seqs) or self._catalog.count_changes(min(seqs)) >= CHANGES_PER_SNAPSHOT:
             self.save_snapshots(on_progress)
 
     def start_afresh(self) -> None:

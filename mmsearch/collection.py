@@ -165,7 +165,7 @@ class Collection:
             raise UsageError("nothing to index: name at least one folder or file")
         with self._ingesting(model, device, batch_size, workers, on_progress) as (run, notes):
             report = run.run([Path(path) for path in paths], allow_empty=allow_empty)
-            self._answers.save_snapshots(on_progress)
+            self._answers.save_old_snapshots(on_progress)
         return replace(report, notes=tuple(notes))
 
     def upsert(
@@ -209,7 +209,10 @@ class Collection:
             return update_attributes(self._catalog, attributes)
 
     def remove(self, keys: Sequence[str]) -> int:
-        """Forget items by key; their files are not touched. Raises ItemNotFoundError."""
+        """Forget items by key, with all their pictures; files are not touched.
+
+        Returns how many items that were. Raises ItemNotFoundError, LockedError, StorageError.
+        """
         from mmsearch.ingest.rows import drop_unused_pictures
 
         with self._layout.writing():
@@ -217,9 +220,11 @@ class Collection:
             for key in keys:
                 if key not in found:
                     raise ItemNotFoundError(f"no item has the key {key!r}: nothing was removed")
-            if found:
-                self._catalog.commit(Write(states={"removed": [i.id for i in found.values()]}))
-            digests = {item.image_digest for item in found.values() if item.image_digest}
+            further = self._catalog.further_pictures(found)
+            gone = [*found.values(), *(one for some in further.values() for one in some)]
+            if gone:
+                self._catalog.commit(Write(states={"removed": [item.id for item in gone]}))
+            digests = {item.image_digest for item in gone if item.image_digest}
             drop_unused_pictures(digests, self._catalog, self._layout)
         return len(found)
 

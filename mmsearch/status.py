@@ -20,6 +20,7 @@ class Status:
     images: int
     texts: int
     missing: int
+    further_pictures: int  # of items with several, beside the first ones
     failures: int
     model: str | None
     fingerprint: str | None

@@ -17,7 +17,7 @@ import re
 import stat
 import unicodedata
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,13 @@ JOINED_COLUMNS = ("title", "description")
 IMAGE_COLUMNS = ("image", "image_path", "path", "file", "filename", "filepath", "img")
 KEY_COLUMNS = ("key", "id", "sku", "item_id", "product_id", "asin")
 GROUP_COLUMNS = ("group", "group_id", "parent_id")
-_CONTENT_COLUMNS = frozenset(TEXT_COLUMNS + JOINED_COLUMNS + IMAGE_COLUMNS)
+IMAGES_COLUMN = "images"  # several pictures of one item; so do image2, image3, ...
+_NUMBERED_IMAGE = re.compile(r"image[ _]?([2-9]|[1-9][0-9])")
+_CONTENT_COLUMNS = frozenset((*TEXT_COLUMNS, *JOINED_COLUMNS, *IMAGE_COLUMNS, IMAGES_COLUMN))
+BETWEEN_PICTURES = "|"  # where one cell names several
+WEB_ADDRESSES = ("http://", "https://")
+# What needs no file is unchanged if and only if its words and addresses are.
+NO_FILE = FileStamp(0, 0)
 
 _PEEK_ROWS = 100  # jsonl has no header: its columns are those of the first rows
 _BATCH_ROWS = 1024
@@ -89,10 +95,11 @@ def read_table(
 def rows_to_sources(
     path: Path, base_key: str, claimed: set[str] | None = None
 ) -> Iterator[Source | Failure]:
-    """One Source or Failure per row, keyed by its key column or else `base_key#row`.
+    """A Source or Failure per row, keyed by its key column or else `base_key#row`.
 
-    Pictures are looked up relative to the table's folder. `claimed` collects the absolute path
-    of every picture that a row refers to, also where that row fails.
+    A row with several pictures gives one for each (row_to_sources). Pictures are looked up
+    relative to the table's folder. `claimed` collects the absolute path of every picture that a row
+    refers to, also where that row fails.
 
     Raises TableError when the file cannot be read or has no text and no image column.
     """
@@ -104,14 +111,15 @@ def rows_to_sources(
         if isinstance(row, TableProblem):
             yield Failure(row_key, f"row {number}: {row.reason}")
             continue
-        source = row_to_source(row, number, path, row_key, stamp, typed, claimed)
-        if isinstance(source, Source):
-            source = replace(source, origin=base_key)
-            first = taken.setdefault(source.key, number)
-            if first != number:
-                reason = f"the key {source.key!r} was already used by row {first}"
-                source = Failure(row_key, f"row {number}: {reason}; give it another key")
-        yield source
+        for source in row_to_sources(row, number, path, row_key, stamp, typed, claimed):
+            if isinstance(source, Source):
+                first = taken.setdefault(source.key, number)
+                if first != number:
+                    reason = f"the key {source.key!r} was already used by row {first}"
+                    yield Failure(row_key, f"row {number}: {reason}; give it another key")
+                    break
+                source = replace(source, origin=base_key)
+            yield source
 
 
 @dataclass(frozen=True)
@@ -191,7 +199,7 @@ def _require_content(path: Path, columns: Mapping[str, Any] | list[str]) -> None
         )
 
 
-def row_to_source(
+def row_to_sources(
     row: Row,
     number: int,
     table: Path,
@@ -199,47 +207,83 @@ def row_to_source(
     stamp: FileStamp,
     typed: bool = False,
     claimed: set[str] | None = None,
-) -> Source | Failure:
+) -> list[Source | Failure]:
     """The item that one row describes. `row_key` names it where it has no key, or is a Failure.
 
-    Pictures are looked up relative to the folder of `table`. `stamp` is that of a row without a
-    picture. `typed` reads numbers and truth values from strings, as csv needs it.
+    Its second, third, ... picture are items KEY#2, KEY#3, ... of its group (by default its key)
+    with its text and attributes; one that is not there is a Failure and the others stay.
+    Pictures are looked up relative to the folder of `table`; a web address is only noted. `stamp`
+    is that of a row without a picture. `typed` reads numbers and truth values from strings, as csv
+    needs it.
     """
     rest = dict(row)
     names = {_folded(name): name for name in reversed(rest)}
     key = _take_name(rest, names, KEY_COLUMNS) or row_key
     group = _take_name(rest, names, GROUP_COLUMNS)
     text = _take_text(rest, names)
-    image = _take_first(rest, names, IMAGE_COLUMNS)
-    picture: Path | None = None
-    if image is not None:
-        if not isinstance(image, str):
-            kind = type(image).__name__
-            return Failure(
-                row_key, f"row {number}: its picture must be a file's path, not a {kind}"
-            )
-        picture = Path(os.path.abspath(table.parent / image.strip()))
-        if claimed is not None:
-            claimed.add(str(picture))
-        try:
-            status = picture.stat()
-        except (OSError, ValueError) as exc:
-            return Failure(row_key, f"row {number}: {_no_picture(image.strip(), table, exc)}")
-        if not stat.S_ISREG(status.st_mode):
-            reason = f"{image.strip()!r} is not a file; name the picture itself"
-            return Failure(row_key, f"row {number}: {reason}")
-        stamp = FileStamp(status.st_size, status.st_mtime_ns)
-    if picture is None and text is None:
-        return Failure(row_key, f"row {number}: neither text nor picture; fill in one or delete it")
+    pictures = [_picture(one, table, claimed) for one in _take_pictures(rest, names, table)]
+    if not pictures and text is None:
+        reason = "neither text nor picture; fill in one or delete it"
+        return [Failure(row_key, f"row {number}: {reason}")]
     attributes = {
         n.replace("\0", ""): _typed(v) if typed else plain_value(v) for n, v in rest.items()
     }
-    return Source(key, picture, text, stamp, group, attributes)
+    if len(pictures) > 1:
+        group = group or key
+    if not pictures:
+        return [Source(key, None, text, stamp, group, attributes)]
+    found: list[Source | Failure] = []
+    for place, picture in enumerate(pictures, 1):
+        suffix = "" if place == 1 else f"#{place}"
+        if isinstance(picture, str):
+            found.append(Failure(row_key + suffix, f"row {number}: {picture}"))
+            if place == 1:  # the others are pictures of an item that is not there
+                break
+            continue
+        found.append(
+            Source(
+                key + suffix,
+                picture.path,
+                text,
+                picture.stamp,
+                group,
+                attributes,
+                url=picture.url,
+                picture_of=None if place == 1 else key,
+            )
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """A picture that a row names: a file that is there, or an address."""
+
+    path: Path | None
+    url: str | None
+    stamp: FileStamp
+
+
+def _picture(image: Any, table: Path, claimed: set[str] | None) -> _Picture | str:
+    """The picture, or why there is none."""
+    if not isinstance(image, str):
+        return f"its picture must be a file's path, not a {type(image).__name__}"
+    image = image.strip()
+    if image.lower().startswith(WEB_ADDRESSES):
+        return _Picture(None, image, NO_FILE)
+    path = Path(os.path.abspath(table.parent / image))
+    if claimed is not None:
+        claimed.add(str(path))
+    try:
+        status = path.stat()
+    except (OSError, ValueError) as exc:
+        return _no_picture(image, table, exc)
+    if not stat.S_ISREG(status.st_mode):
+        return f"{image!r} is not a file; name the picture itself"
+    return _Picture(path, None, FileStamp(status.st_size, status.st_mtime_ns))
 
 
 def _no_picture(image: str, table: Path, exc: Exception) -> str:
-    if image.lower().startswith(("http://", "https://")):
-        return f"{image!r} is a web address; download the picture and name the file"
     if isinstance(exc, FileNotFoundError):
         return f"no picture {image!r} below {_shown(table.parent)}; correct the path"
     detail = exc.strerror if isinstance(exc, OSError) else exc
@@ -260,6 +304,35 @@ def _take_first(rest: Row, names: Mapping[str, str], wanted: tuple[str, ...]) ->
         if not empty and found is None:
             found = value
     return found
+
+
+def picture_columns(columns: Iterable[str]) -> list[str]:
+    """Those of the folded column names that may hold further pictures, in their order."""
+    numbered = sorted(
+        (int(match[1]), name) for name in columns if (match := _NUMBERED_IMAGE.fullmatch(name))
+    )
+    return [IMAGES_COLUMN, *(name for _, name in numbered)]
+
+
+def _take_pictures(rest: Row, names: Mapping[str, str], table: Path) -> list[Any]:
+    """Every picture that the row names, each once, in order: one value per picture."""
+    cells = [_take_first(rest, names, IMAGE_COLUMNS)]
+    cells += [_take_first(rest, names, (name,)) for name in picture_columns(names)]
+    pictures: list[Any] = []
+    for cell in cells:
+        for picture in cell if isinstance(cell, list | tuple) else _split(cell, table):
+            empty = picture is None or (isinstance(picture, str) and not picture.strip())
+            if not empty and picture not in pictures:
+                pictures.append(picture)
+    return pictures
+
+
+def _split(cell: Any, table: Path) -> list[Any]:
+    if not isinstance(cell, str) or BETWEEN_PICTURES not in cell:
+        return [cell]
+    if os.path.exists(table.parent / cell.strip()):  # the file's own name has one
+        return [cell]
+    return list(cell.split(BETWEEN_PICTURES))
 
 
 def _take_name(rest: Row, names: Mapping[str, str], wanted: tuple[str, ...]) -> str | None:

@@ -40,6 +40,8 @@ class Source:
     `key` names it in the collection: the file's path, or `table.csv#7`, or the table's own key.
     `path` is its picture; `text` its words; at least one of the two is there.
     `stamp` is the picture's stamp (or, without a picture, that of the file holding the text).
+    `url` is where its picture must be fetched from; `path` is None until it was. `picture_of` is
+    the key of the item whose further picture this is: it has that one's text, group and attributes.
     """
 
     key: str
@@ -49,6 +51,8 @@ class Source:
     group: str | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
     origin: str | None = None  # key of the file that told of it; None: `key` itself
+    url: str | None = None
+    picture_of: str | None = None
 
 
 @dataclass(frozen=True)

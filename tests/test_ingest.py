@@ -147,6 +147,41 @@ def test_unplugged_drive_is_an_error_and_its_return_costs_nothing(
     assert len(keys(collection)) == 6
 
 
+def test_folder_whose_pictures_a_table_claims_was_not_emptied(
+    tmp_path: Path, collection: mmsearch.Collection
+) -> None:
+    folder = tmp_path / "photos"
+    paint(folder / "red.png", "red")
+    paint(folder / "blue.png", "blue")
+    collection.index([folder])
+    table = tmp_path / "products.csv"
+    table.write_text("key,image\nsku1,photos/red.png\nsku2,photos/blue.png\n")
+    report = collection.index([folder, table])
+    assert (report.moved, report.missing, report.encoded_images) == (2, 0, 0)
+    assert keys(collection) == {"sku1", "sku2"}
+    # A table that names pictures of a drive which is not there does not stand for the drive.
+    collection.index([paint(tmp_path / "drive" / "green.png", "green").parent])
+    (tmp_path / "drive" / "green.png").unlink()
+    table.write_text("key,image\nsku1,photos/red.png\nsku3,drive/green.png\n")
+    with pytest.raises(RootError, match="not mounted"):
+        collection.index([tmp_path / "drive", table])
+
+
+def test_small_change_leaves_the_index_snapshot_as_it_is(
+    tmp_path: Path, collection: mmsearch.Collection
+) -> None:
+    folder = shop(tmp_path / "photos")
+    collection.index([folder])
+    before = sorted((collection.path / "index").iterdir())
+    assert len(before) >= 2
+    assert collection.check().problems == ()
+    paint(folder / "new.png", "red")
+    collection.index([folder])
+    assert sorted((collection.path / "index").iterdir()) == before
+    with mmsearch.open(collection.path, encoder=ColourEncoder()) as reader:
+        assert "photos/new.png" in keys(reader)
+
+
 def test_other_folders_are_left_alone(tmp_path: Path, collection: mmsearch.Collection) -> None:
     collection.index([shop(tmp_path / "a"), shop(tmp_path / "b")])
     (tmp_path / "b" / "red.png").unlink()

@@ -73,6 +73,22 @@ def test_old_collection_is_indexed_and_moved_like_a_new_one(schema_1: Path, tmp_
         assert collection.check().problems == ()
 
 
+def test_attributes_that_old_photos_were_given_stay(schema_1: Path, tmp_path: Path) -> None:
+    shop(tmp_path / "photos")
+    with closing(sqlite3.connect(schema_1 / "catalog.sqlite3")) as connection:
+        connection.execute(
+            """UPDATE items SET attributes = '{"colour": "red"}' WHERE key = 'photos/red.png'"""
+        )
+        connection.commit()
+    with mmsearch.open(schema_1, create=True, encoder=ColourEncoder()) as collection:
+        collection.check(repair=True)
+        for _ in range(2):
+            collection.index([tmp_path / "photos"])
+            item = collection._catalog.item("photos/red.png")
+            assert item is not None
+            assert item.attributes == {"colour": "red"}
+
+
 def test_old_items_are_found_by_words_and_their_attributes_are_known(schema_1: Path) -> None:
     with closing(sqlite3.connect(schema_1 / "catalog.sqlite3")) as connection:
         attributes = """{"brand": "Acme", "price": 5, "tags": ["new"], "on": true, "none": null}"""

@@ -78,11 +78,9 @@ def test_a_missing_picture_is_a_failure_that_names_row_and_file(tmp_path: Path) 
     assert source.stamp.size_bytes == path.stat().st_size
 
 
-def test_a_web_address_is_a_failure_that_says_so(tmp_path: Path) -> None:
-    path = write(tmp_path / "t.csv", "image\nhttps://example.org/a.png\n")
-    (failure,) = rows_to_sources(path, "t.csv")
-    assert isinstance(failure, Failure)
-    assert "is a web address; download the picture" in failure.reason
+def test_a_web_address_is_noted_and_not_asked(tmp_path: Path) -> None:
+    (source,) = sources(write(tmp_path / "t.csv", "image\nhttps://example.org/a.png\n"))
+    assert (source.path, source.url) == (None, "https://example.org/a.png")
 
 
 def test_a_folder_as_picture_is_a_failure(tmp_path: Path) -> None:

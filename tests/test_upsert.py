@@ -205,6 +205,63 @@ def test_many_updates_are_one_transaction(collection: mmsearch.Collection) -> No
     assert [attributes(collection, f"k{n}")["price"] for n in (0, 1999)] == [1, 2000]
 
 
+def test_attributes_given_to_a_row_stay_until_its_own_column_says_otherwise(
+    collection: mmsearch.Collection, tmp_path: Path
+) -> None:
+    table = tmp_path / "t.csv"
+
+    def index(head: str, *cells: str) -> dict[str, Any]:
+        table.write_text(f"key,title,{head}\n" + ",".join(("a", "red thing", *cells)) + "\n")
+        collection.index([table])
+        return attributes(collection, "a")
+
+    assert index("price,stock,kind", "5", "3", "toy") == {"price": 5, "stock": 3, "kind": "toy"}
+    collection.update({"a": {"price": 4, "colour": "red", "kind": None}})
+    assert index("price,stock,kind", "5", "3", "toy") == {"price": 4, "stock": 3, "colour": "red"}
+    assert collection.index([table]).unchanged == 1
+    # One column changes: the others say nothing new.
+    assert index("price,stock,kind", "5", "2", "toy") == {"price": 4, "stock": 2, "colour": "red"}
+    assert index("price,stock,kind", "6", "2", "toy") == {"price": 6, "stock": 2, "colour": "red"}
+    # A column that goes takes with it what it told of, and no more.
+    collection.update({"a": {"kind": "car"}})
+    assert index("price", "6") == {"price": 6, "kind": "car", "colour": "red"}
+    # A column that comes wins; what it says is remembered even where it says what was given.
+    assert index("price,colour", "6", "red") == {"price": 6, "colour": "red", "kind": "car"}
+    assert index("price,colour", "6", "blue") == {"price": 6, "colour": "blue", "kind": "car"}
+    collection.update({"a": {"kind": None}})
+    assert index("price,colour", "6", "blue") == {"price": 6, "colour": "blue"}
+
+
+def test_row_that_is_handed_over_again_wins_and_leaves_what_it_has_no_column_for(
+    collection: mmsearch.Collection,
+) -> None:
+    row = {"key": "a", "text": "red thing", "price": 5, "stock": 3}
+    collection.upsert([row])
+    collection.update({"a": {"price": 4, "colour": "red"}})
+    collection.upsert([row])
+    assert attributes(collection, "a") == {"price": 5, "stock": 3, "colour": "red"}
+    del row["stock"]
+    collection.upsert([row])
+    assert attributes(collection, "a") == {"price": 5, "colour": "red"}
+    assert collection.upsert([row]).unchanged == 1
+
+
+def test_attributes_given_to_a_photo_move_with_it(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    paint(photos / "a.png", "red")
+    with mmsearch.open(tmp_path / "c", create=True, encoder=ColourEncoder()) as opened:
+        opened.index([photos])
+        (hit,) = opened.search("red", to="image")
+        opened.update({hit.key: {"colour": "red"}})
+        (photos / "a.png").rename(photos / "b.png")
+        assert opened.index([photos]).moved == 1
+        (hit,) = opened.search("red", to="image")
+        assert (Path(hit.key).name, hit.attributes) == ("b.png", {"colour": "red"})
+        (photos / "t.csv").write_text("key,image,price\nsku,b.png,5\n")
+        opened.index([photos])
+        assert attributes(opened, "sku") == {"price": 5, "colour": "red"}
+
+
 def test_attributes_given_to_a_photo_stay_when_its_folder_is_indexed_again(tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     paint(photos / "a.png", (200, 0, 0))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -56,7 +56,8 @@ class Catalog:
             for state, ids in write.states.items():
                 values: dict[str, Any] = {"state": state, "seq": seq, "content_seq": seq}
                 if state == "removed":
-                    values |= {"key": None, "text": None, "attributes": {}}
+                    values |= {"key": None, "text": None, "attributes": {}, "told": None}
+                    values |= {"picture_of": None, "url": None}
                 for part in chunks(ids):
                     connection.execute(sa.update(items).where(items.c.id.in_(part)).values(values))
             if write.items or any(write.states.values()):
@@ -88,14 +89,19 @@ class Catalog:
         return seq
 
     def set_attributes(self, attributes: Mapping[int, Mapping[str, Any]]) -> None:
-        """Replace the attributes of items by id, in one transaction.
+        """Give items other attributes, by id, in one transaction.
 
-        The items' own sequence numbers stay: an index of vectors has nothing to learn of it.
+        What their rows told of is kept beside them. The items' own sequence numbers stay: an index
+        of vectors has nothing to learn of it.
         """
         statement = (
             sa.update(items)
             .where(items.c.id == sa.bindparam("item_id"))
-            .values(attributes=sa.bindparam("new"), content_seq=sa.bindparam("change"))
+            .values(
+                attributes=sa.bindparam("new"),
+                told=sa.func.coalesce(items.c.told, items.c.attributes),
+                content_seq=sa.bindparam("change"),
+            )
         )
         with self._database.changing() as (connection, seq):
             connection.execute(
@@ -141,12 +147,24 @@ class Catalog:
                 found.update((row.key, _stored(row)) for row in connection.execute(query))
         return found
 
+    def further_pictures(self, keys: Iterable[str]) -> dict[str, list[StoredItem]]:
+        """By key, the items, live or missing, that are further pictures of that one."""
+        found: dict[str, list[StoredItem]] = {}
+        if not self.counts()["further_pictures"]:
+            return found
+        with self._database.reading() as connection:
+            for part in chunks(keys):
+                query = sa.select(items).where(items.c.picture_of.in_(part)).order_by(items.c.id)
+                for row in connection.execute(query):
+                    found.setdefault(row.picture_of, []).append(_stored(row))
+        return found
+
     def items(self, ids: Iterable[int]) -> dict[int, StoredItem]:
         """Live items by id; ids that are not live are left out."""
         with self._database.reading() as connection:
             rows = connection.exec_driver_sql(_LIVE_BY_ID, (json.dumps(list(ids)),)).all()
         # The driver gives JSON as it is stored.
-        return {row.id: _stored(row, json.loads(row.attributes)) for row in rows}
+        return {row.id: _stored(row, json.loads) for row in rows}
 
     def changes(
         self, since: int, modality: Modality, fingerprint: str
@@ -282,18 +300,25 @@ class Catalog:
             }
 
     def counts(self) -> dict[str, int]:
-        """items, images, texts (live), missing, failures."""
+        """items, images, texts (live), missing, failures.
+
+        An item with several pictures counts as one with a picture, and each further one among
+        `further_pictures`.
+        """
         with self._database.reading() as connection:
             found = connection.exec_driver_sql(
-                "SELECT state, has_image, has_text, items FROM tallies"
+                "SELECT state, has_image, has_text, further, items FROM tallies"
             ).all()
             failed = connection.execute(sa.select(sa.func.count()).select_from(failures)).scalar()
+        further = sum(row.items for row in found if row.further and row.state == "live")
+        found = [row for row in found if not row.further]
         live = [row for row in found if row.state == "live"]
         return {
             "items": sum(row.items for row in live),
             "images": sum(row.items for row in live if row.has_image),
             "texts": sum(row.items for row in live if row.has_text),
             "missing": sum(row.items for row in found if row.state == "missing"),
+            "further_pictures": further,
             "failures": int(failed or 0),
         }
 
@@ -342,7 +367,8 @@ def _by_id(since: int) -> sa.ColumnElement[int]:
 _LIVE_BY_ID = "SELECT * FROM items WHERE id IN (SELECT value FROM json_each(?)) AND state = 'live'"
 
 
-def _stored(row: Any, attributes: Mapping[str, Any] | None = None) -> StoredItem:
+def _stored(row: Any, parse: Callable[[Any], Any] = lambda value: value) -> StoredItem:
+    """`parse`: from the form in which the query gave JSON."""
     return StoredItem(
         id=row.id,
         key=row.key,
@@ -351,8 +377,11 @@ def _stored(row: Any, attributes: Mapping[str, Any] | None = None) -> StoredItem
         group=row.group,
         path=row.path,
         text=row.text,
-        attributes=row.attributes if attributes is None else attributes,
+        attributes=parse(row.attributes),
         image_digest=row.image_digest,
         text_digest=row.text_digest,
         stamp=FileStamp(row.size_bytes, row.mtime_ns),
+        told=None if row.told is None else parse(row.told),
+        picture_of=row.picture_of,
+        url=row.url,
     )

@@ -82,7 +82,52 @@ _TO_4 = (
     END""",
 )
 
-STEPS = {1: _TO_2, 2: _TO_3, 3: _TO_4}  # schema -> what makes the next one of it
+# Schema 5 (2026-11): attributes that were given stay; several pictures of one item, counted apart;
+# pictures by URL.
+_TO_5 = (
+    "ALTER TABLE items ADD COLUMN told JSON",
+    "ALTER TABLE items ADD COLUMN picture_of TEXT",
+    "ALTER TABLE items ADD COLUMN url TEXT",
+    "CREATE INDEX items_by_picture_of ON items (picture_of)",
+    # A file tells of no attributes: what its item has was given to it. Of rows it is not known.
+    "UPDATE items SET told = '{}' WHERE origin IS NULL AND attributes <> '{}'",
+    "DROP TRIGGER tally_more",
+    "DROP TRIGGER tally_anew",
+    "DROP TABLE tallies",
+    """CREATE TABLE tallies (
+        state VARCHAR NOT NULL,
+        has_image INTEGER NOT NULL,
+        has_text INTEGER NOT NULL,
+        further INTEGER NOT NULL,
+        items INTEGER NOT NULL,
+        PRIMARY KEY (state, has_image, has_text, further)
+    )""",
+    """INSERT INTO tallies
+        SELECT state, image_digest IS NOT NULL, text_digest IS NOT NULL, 0, count(*)
+        FROM items GROUP BY 1, 2, 3""",
+    """CREATE TRIGGER tally_more AFTER INSERT ON items BEGIN
+        INSERT INTO tallies VALUES (new.state, new.image_digest IS NOT NULL,
+            new.text_digest IS NOT NULL, new.picture_of IS NOT NULL, 1)
+        ON CONFLICT DO UPDATE SET items = items + 1;
+    END""",
+    """CREATE TRIGGER tally_anew
+        AFTER UPDATE OF state, image_digest, text_digest, picture_of ON items
+        WHEN old.state <> new.state
+        OR (old.image_digest IS NULL) <> (new.image_digest IS NULL)
+        OR (old.text_digest IS NULL) <> (new.text_digest IS NULL)
+        OR (old.picture_of IS NULL) <> (new.picture_of IS NULL)
+    BEGIN
+        UPDATE tallies SET items = items - 1 WHERE state = old.state
+            AND has_image = (old.image_digest IS NOT NULL)
+            AND has_text = (old.text_digest IS NOT NULL)
+            AND further = (old.picture_of IS NOT NULL);
+        INSERT INTO tallies VALUES (new.state, new.image_digest IS NOT NULL,
+            new.text_digest IS NOT NULL, new.picture_of IS NOT NULL, 1)
+        ON CONFLICT DO UPDATE SET items = items + 1;
+    END""",
+)
+
+STEPS = {1: _TO_2, 2: _TO_3, 3: _TO_4, 4: _TO_5}  # schema -> what makes the next one of it
 
 
 def statements(version: int) -> tuple[str, ...]:

@@ -40,7 +40,12 @@ class Space:
 
 @dataclass(frozen=True)
 class StoredItem:
-    """An item as the catalog holds it; `path` and `key` are in key form."""
+    """An item as the catalog holds it; `path` and `key` are in key form.
+
+    `told`: the attributes that its row or file told of, None where they are just `attributes`.
+    `picture_of`: the key of the item whose further picture this is. `url`: where its picture was
+    fetched.
+    """
 
     id: int
     key: str
@@ -53,6 +58,9 @@ class StoredItem:
     image_digest: bytes | None
     text_digest: bytes | None
     stamp: FileStamp
+    told: Mapping[str, Any] | None = None
+    picture_of: str | None = None
+    url: str | None = None
 
     @property
     def live(self) -> bool:

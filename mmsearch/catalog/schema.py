@@ -17,7 +17,7 @@ from sqlalchemy import (
 
 from mmsearch.lexical.words import TOKENIZER
 
-SCHEMA_VERSION = 4  # a new one brings a step in migrations.py
+SCHEMA_VERSION = 5  # a new one brings a step in migrations.py
 
 metadata = MetaData()
 
@@ -50,7 +50,13 @@ items = Table(
     # The change that last touched what a person wrote of it or its state: copies of the words and
     # attributes follow this one, for vectors come and go without them, and they without vectors.
     Column("content_seq", Integer, nullable=False, index=True, default=0, server_default="0"),
+    # The attributes that the row or file itself told of, where others were given to the item since;
+    # NULL: just those that it has.
+    Column("told", JSON(none_as_null=True)),
+    Column("picture_of", Text),  # key of the item whose further picture this is
+    Column("url", Text),  # the address that the picture was fetched from
 )
+Index("items_by_picture_of", items.c.picture_of)
 # A vector that arrives is a change of the items that have its digest.
 Index("items_by_image_digest", items.c.image_digest)
 Index("items_by_text_digest", items.c.text_digest)
@@ -116,28 +122,32 @@ runs = Table(
     Column("report", JSON, nullable=False),
 )
 
-# How many items are in which state, with a picture or a text: every query asks how many there
-# are, and counting takes a look at each (60 ms of 100,000). Kept by the triggers TALLYING; no row
-# of `items` is ever deleted.
+# How many items are in which state, with a picture or a text, or are a further picture of another
+# item: every query asks how many there are, and counting takes a look at each (60 ms of 100,000).
+# Kept by the triggers TALLYING; no row of `items` is ever deleted.
 tallies = Table(
     "tallies",
     metadata,
     Column("state", String, primary_key=True),
     Column("has_image", Integer, primary_key=True, autoincrement=False),
     Column("has_text", Integer, primary_key=True, autoincrement=False),
+    Column("further", Integer, primary_key=True, autoincrement=False),
     Column("items", Integer, nullable=False),
 )
-_MORE = """INSERT INTO tallies
-    VALUES (new.state, new.image_digest IS NOT NULL, new.text_digest IS NOT NULL, 1)
+_MORE = """INSERT INTO tallies VALUES (new.state, new.image_digest IS NOT NULL,
+        new.text_digest IS NOT NULL, new.picture_of IS NOT NULL, 1)
     ON CONFLICT DO UPDATE SET items = items + 1;"""
 _LESS = """UPDATE tallies SET items = items - 1 WHERE state = old.state
-    AND has_image = (old.image_digest IS NOT NULL) AND has_text = (old.text_digest IS NOT NULL);"""
+    AND has_image = (old.image_digest IS NOT NULL) AND has_text = (old.text_digest IS NOT NULL)
+    AND further = (old.picture_of IS NOT NULL);"""
 TALLYING = (
     f"CREATE TRIGGER tally_more AFTER INSERT ON items BEGIN {_MORE} END",
-    f"""CREATE TRIGGER tally_anew AFTER UPDATE OF state, image_digest, text_digest ON items
+    f"""CREATE TRIGGER tally_anew
+    AFTER UPDATE OF state, image_digest, text_digest, picture_of ON items
     WHEN old.state <> new.state
     OR (old.image_digest IS NULL) <> (new.image_digest IS NULL)
-    OR (old.text_digest IS NULL) <> (new.text_digest IS NULL) BEGIN {_LESS} {_MORE} END""",
+    OR (old.text_digest IS NULL) <> (new.text_digest IS NULL)
+    OR (old.picture_of IS NULL) <> (new.picture_of IS NULL) BEGIN {_LESS} {_MORE} END""",
 )
 
 # The words of live items, folded, for search by BM25; two views of FTS5's own on its index.

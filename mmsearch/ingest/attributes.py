@@ -1,4 +1,9 @@
-"""New attributes for known items: no file is opened and nothing is encoded."""
+"""New attributes for known items: no file is opened and nothing is encoded.
+
+An item's attributes come from two sides: its row or file tells of some, and people and programs
+give it others (`update`, `tag`). The catalog keeps what the row told of beside what the item has,
+so that neither overwrites the other: a three-way merge by attribute.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +14,7 @@ from itertools import islice
 from typing import Any
 
 from mmsearch.catalog.catalog import Catalog
+from mmsearch.catalog.records import StoredItem
 from mmsearch.types import Failure, UpdateReport
 
 # One transaction each: a crash leaves whole items, and readers see progress.
@@ -18,7 +24,8 @@ ITEMS_PER_COMMIT = 10_000
 def update_attributes(catalog: Catalog, wanted: Mapping[str, Mapping[str, Any]]) -> UpdateReport:
     """Per key, set the named attributes and remove those that are None.
 
-    An item changes as a whole or, with a Failure of its key, not at all. The caller holds the
+    An item changes as a whole, its further pictures with it, or, with a Failure of its key, not
+    at all. The caller holds the
     writer's lock.
     """
     updated = unchanged = 0
@@ -26,6 +33,7 @@ def update_attributes(catalog: Catalog, wanted: Mapping[str, Mapping[str, Any]])
     rest = iter(wanted)
     while keys := list(islice(rest, ITEMS_PER_COMMIT)):
         stored = catalog.by_key(key for key in keys if isinstance(key, str))
+        further = catalog.further_pictures(stored)
         changed: dict[int, dict[str, Any]] = {}
         for key in keys:
             item = stored.get(key)
@@ -35,16 +43,57 @@ def update_attributes(catalog: Catalog, wanted: Mapping[str, Mapping[str, Any]])
             if reason := _why_not(wanted[key]):
                 failures.append(Failure(key, reason))
                 continue
-            merged = {**item.attributes, **wanted[key]}
-            new = {name: value for name, value in merged.items() if value is not None}
-            if _json(new) == _json(item.attributes):
-                unchanged += 1
-            else:
-                changed[item.id] = new
+            if item.picture_of is not None:
+                reason = f"it is a further picture of {item.picture_of!r}: update that one"
+                failures.append(Failure(key, reason))
+                continue
+            new = {
+                one.id: attributes
+                for one in (item, *further.get(key, ()))
+                if _json(attributes := _given(one, wanted[key])) != _json(one.attributes)
+            }
+            changed |= new
+            updated += bool(new)
+            unchanged += not new
         if changed:
             catalog.set_attributes(changed)
-        updated += len(changed)
     return UpdateReport(updated, unchanged, tuple(failures))
+
+
+def _given(item: StoredItem, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    together = {**item.attributes, **wanted}
+    return {name: value for name, value in together.items() if value is not None}
+
+
+def merged(
+    row: Mapping[str, Any], item: StoredItem, *, insist: bool = False
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """The attributes that `item` has after its row was read again, and what is `told` of them.
+
+    A column wins where it says something else than it did when it was read last. Attributes that
+    were given and have no column stay; those of a column that is gone go with it. `insist`: each
+    column wins, for a row that was not read again but handed over.
+    """
+    new = dict(row)
+    if item.told is None:  # nothing was given
+        return new, None
+    for name, value in item.told.items():
+        if name in row and not insist and _equal(row[name], value):
+            if name in item.attributes:
+                new[name] = item.attributes[name]
+            else:
+                del new[name]
+    new |= {
+        name: value
+        for name, value in item.attributes.items()
+        if name not in row and not (name in item.told and _equal(item.told[name], value))
+    }
+    return new, None if _equal(new, row) else dict(row)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    # By repr, not ==: 1, 1.0 and True are equal in Python and different in JSON.
+    return repr(one) == repr(other)
 
 
 def _why_not(attributes: Any) -> str | None:

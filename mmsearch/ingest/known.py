@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from mmsearch.catalog.catalog import Catalog
 from mmsearch.catalog.records import StoredItem
-from mmsearch.types import MODALITIES, Modality
+from mmsearch.types import MODALITIES, Modality, Source
 
 Name = tuple[Modality, bytes]  # of a vector: the digest of a picture or of a text
 
@@ -54,6 +54,10 @@ class Known:
         return all(name in self for name in item.digests)
 
 
-def text_digest(text: str | None) -> bytes | None:
-    """The blake2b-16 of a text; None for no text."""
+def text_digest(source: Source) -> bytes | None:
+    """The blake2b-16 of an item's text; None for no text.
+
+    Nor has a further picture a text to be found by: it shows that of its item.
+    """
+    text = None if source.picture_of is not None else source.text
     return hashlib.blake2b(text.encode(), digest_size=16).digest() if text else None

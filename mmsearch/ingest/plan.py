@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from mmsearch.catalog.catalog import Catalog
 from mmsearch.catalog.records import StoredItem
 from mmsearch.errors import RootError
+from mmsearch.ingest.attributes import merged
 from mmsearch.ingest.known import Known, text_digest
 from mmsearch.scan import Scan, key_of
 from mmsearch.types import Failure, OnProgress, Progress, Source
@@ -45,6 +47,7 @@ def plan_scan(
     plan = Plan()
     seen: set[str] = set()
     origins: set[str] = set()
+    shown: list[Path] = []  # pictures that rows of tables show
     for count, found in enumerate(scan, 1):
         if isinstance(found, Failure):
             plan.failures.append(found)
@@ -55,6 +58,8 @@ def plan_scan(
             continue
         seen.add(found.key)
         origins.add(found.origin or found.key)
+        if found.origin is not None and found.path is not None:
+            shown.append(found.path)
         reason, stamp, _ = failed.get(found.key, ("", None, ""))
         if stamp == found.stamp:
             plan.old_failures.append(Failure(found.key, reason))
@@ -63,7 +68,8 @@ def plan_scan(
     on_progress(Progress("scan", len(seen)))
     prefixes = [key_of(root, base) for root in scan.roots]
     if not allow_empty:
-        _require_not_emptied(scan.roots, prefixes, stored, origins)
+        pictures = (key_of(path, base) for path in shown)
+        _require_not_emptied(scan.roots, prefixes, stored, origins, pictures)
     plan.unseen += [
         item for item in stored.values() if item.key not in seen and _belongs(item, prefixes)
     ]
@@ -82,7 +88,7 @@ def plan_items(sources: Sequence[Source], catalog: Catalog, known: Known, base: 
     plan = Plan()
     stored = catalog.by_key(source.key for source in sources)
     names = [name for item in stored.values() for name in item.digests]
-    digests = (text_digest(source.text) for source in sources)
+    digests = (text_digest(source) for source in sources)
     known.look_up(names + [("text", digest) for digest in digests if digest])
     for source in sources:
         _sort(source, stored.get(source.key), known, base, plan)
@@ -90,9 +96,6 @@ def plan_items(sources: Sequence[Source], catalog: Catalog, known: Known, base: 
 
 
 def _sort(found: Source, old: StoredItem | None, known: Known, base: Path, plan: Plan) -> None:
-    if old is not None and found.origin is None and old.origin is None:
-        # A file says nothing of attributes: those that were given to its item since stay.
-        found = replace(found, attributes=old.attributes)
     if old is None or not _same(found, old, base) or not known.all_of(old):
         plan.todo.append((found, old))
     elif old.live:
@@ -102,16 +105,34 @@ def _sort(found: Source, old: StoredItem | None, known: Known, base: Path, plan:
 
 
 def _same(found: Source, old: StoredItem, base: Path) -> bool:
+    attributes, told = told_and_given(found, old)
     return (
-        found.stamp == old.stamp
+        _same_picture(found, old, base)
         and found.text == old.text
         and found.group == old.group
         and found.origin == old.origin
+        and found.picture_of == old.picture_of
         # Not by ==, to which 1, 1.0 and True are the same.
-        and repr(dict(found.attributes)) == repr(dict(old.attributes))
-        and (found.path is None) == (old.path is None)
-        and (found.path is None or key_of(found.path, base) == old.path)
+        and repr(attributes) == repr(dict(old.attributes))
+        and repr(told) == repr(old.told)
     )
+
+
+def _same_picture(found: Source, old: StoredItem, base: Path) -> bool:
+    if found.url is not None or old.url is not None:
+        return found.url == old.url
+    if found.path is None or old.path is None:  # the stamp is that of a file with many texts
+        return found.path is None and old.path is None
+    return found.stamp == old.stamp and key_of(found.path, base) == old.path
+
+
+def told_and_given(
+    found: Source, old: StoredItem | None
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """See attributes.merged; an item that is new has what its row tells of."""
+    if old is None:
+        return dict(found.attributes), None
+    return merged(found.attributes, old, insist=found.origin == HANDED_OVER)
 
 
 def _require_not_emptied(
@@ -119,10 +140,16 @@ def _require_not_emptied(
     prefixes: Sequence[str],
     stored: Mapping[str, StoredItem],
     origins: Iterable[str],
+    shown: Iterable[str],
 ) -> None:
+    """`shown`: keys of pictures that belong to tables, which may have claimed all of a root."""
+    pictures: list[str] | None = None
     for root, prefix in zip(roots, prefixes, strict=True):
         live = sum(item.live and _belongs(item, [prefix]) for item in stored.values())
         if live and not any(_is_under(origin, prefix) for origin in origins):
+            pictures = list(shown) if pictures is None else pictures
+            if any(_is_under(picture, prefix) for picture in pictures):
+                continue
             raise RootError(
                 f"{root} holds nothing to index, but {live} items came from it: is a "
                 "drive not mounted? Nothing was changed. If it is meant to be empty, "

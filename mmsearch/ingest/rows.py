@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +17,23 @@ from mmsearch.images import Contents, read
 from mmsearch.ingest.plan import HANDED_OVER
 from mmsearch.layout import Layout
 from mmsearch.scan import key_of
-from mmsearch.tables import IMAGE_COLUMNS, KEY_COLUMNS, plain_value, row_to_source
-from mmsearch.types import Failure, FileStamp, Source
+from mmsearch.tables import (
+    IMAGE_COLUMNS,
+    KEY_COLUMNS,
+    NO_FILE,
+    picture_columns,
+    plain_value,
+    row_to_sources,
+)
+from mmsearch.types import Failure, Source
 
 ATTRIBUTES = "attributes"
-# A text has no file: it is unchanged if and only if its words are.
-_NO_FILE = FileStamp(0, 0)
 
 
 def rows_to_items(
     rows: Iterable[Mapping[str, Any]], layout: Layout, kept: set[bytes]
 ) -> Iterator[Source | Failure]:
-    """One Source or Failure per row, in order; columns are named as in tables.
+    """Sources and Failures of each row, in order; columns are named as in tables.
 
     A picture is a path (relative: to the collection's folder) or bytes, which are kept in the
     collection; `kept` collects their digests. Every row needs a key of its own.
@@ -34,61 +41,61 @@ def rows_to_items(
     """
     taken: dict[str, int] = {}
     for number, row in enumerate(rows, 1):
-        found = _row_to_item(row, number, layout, kept)
-        if isinstance(found, Source):
-            first = taken.setdefault(found.key, number)
-            if first != number:
-                reason = f"row {number}: its key was already used by row {first}"
-                found = Failure(found.key, f"{reason}; give each item one row")
-        yield found
+        for found in _row_to_items(row, number, layout, kept):
+            if isinstance(found, Source):
+                first = taken.setdefault(found.key, number)
+                if first != number:
+                    reason = f"row {number}: its key was already used by row {first}"
+                    yield Failure(found.key, f"{reason}; give each item one row")
+                    break
+            yield found
 
 
-def _row_to_item(
+def _row_to_items(
     row: Mapping[str, Any], number: int, layout: Layout, kept: set[bytes]
-) -> Source | Failure:
+) -> list[Source | Failure]:
     cells = {str(name): value for name, value in row.items() if name != ATTRIBUTES}
     more = row.get(ATTRIBUTES) or {}
     columns = {name.strip().lower(): name for name in cells}
     keys = [cells[columns[name]] for name in KEY_COLUMNS if name in columns]
     name = next((str(key) for key in keys if key is not None and str(key).strip()), None)
     if name is None:
-        return Failure(f"row {number}", "it has no key; give each item a key that stays its own")
+        return [Failure(f"row {number}", "it has no key; give each item a key that stays its own")]
     if not isinstance(more, Mapping):
-        return Failure(name, f"its attributes must be a mapping, not {type(more).__name__}")
+        return [Failure(name, f"its attributes must be a mapping, not {type(more).__name__}")]
     if twice := sorted(set(cells) & set(more)):
-        return Failure(name, f"{twice[0]!r} stands both in the row and in its attributes")
+        return [Failure(name, f"{twice[0]!r} stands both in the row and in its attributes")]
     try:
-        for column in IMAGE_COLUMNS:
-            place = columns.get(column)
-            if place is not None and isinstance(cells[place], bytes | bytearray | os.PathLike):
-                cells[place] = _picture_path(cells[place], layout, kept)
+        for column in (*IMAGE_COLUMNS, *picture_columns(columns)):
+            if (place := columns.get(column)) is not None:
+                cells[place] = _named(cells[place], layout, kept)
         for value in (cells, more):
             json.dumps(plain_value(value), ensure_ascii=False).encode()
     except ImageError as error:
-        return Failure(name, f"row {number}: {error}")
+        return [Failure(name, f"row {number}: {error}")]
     except UnicodeEncodeError:
-        return Failure(
-            name.encode(errors="replace").decode(),
-            f"row {number}: half a character (a lone surrogate); correct the text",
-        )
+        shown = name.encode(errors="replace").decode()
+        reason = "half a character (a lone surrogate); correct the text"
+        return [Failure(shown, f"row {number}: {reason}")]
     table = layout.base / "rows"  # pictures are looked up beside it
-    found = row_to_source(cells, number, table, name, _NO_FILE)
-    if isinstance(found, Failure):
-        return found
-    attributes = {**found.attributes, **plain_value(dict(more))}
-    return Source(
-        found.key, found.path, found.text, found.stamp, found.group, attributes, HANDED_OVER
-    )
+    given = plain_value(dict(more))
+    return [
+        replace(found, attributes={**found.attributes, **given}, origin=HANDED_OVER)
+        if isinstance(found, Source)
+        else found
+        for found in row_to_sources(cells, number, table, name, NO_FILE)
+    ]
 
 
-def _picture_path(
-    picture: bytes | bytearray | os.PathLike[str], layout: Layout, kept: set[bytes]
-) -> str:
-    if isinstance(picture, bytes | bytearray):
-        contents = read(bytes(picture))
+def _named(cell: Any, layout: Layout, kept: set[bytes]) -> Any:
+    """The same picture, or list of pictures, with the names of files in the place of bytes."""
+    if isinstance(cell, list | tuple):
+        return [_named(one, layout, kept) for one in cell]
+    if isinstance(cell, bytes | bytearray):
+        contents = read(bytes(cell))
         kept.add(contents.digest)
         return str(keep_picture(contents, layout))
-    return os.fspath(picture)
+    return os.fspath(cell) if isinstance(cell, os.PathLike) else cell
 
 
 def keep_picture(picture: Contents, layout: Layout) -> Path:
@@ -101,7 +108,8 @@ def keep_picture(picture: Contents, layout: Layout) -> Path:
         return path
     try:
         layout.pictures.mkdir(exist_ok=True)
-        temporary = path.with_suffix(".tmp")
+        # Threads may fetch the same picture at the same time.
+        temporary = path.with_suffix(f".{threading.get_ident()}.tmp")
         with open(temporary, "wb") as file:
             file.write(picture.data)
             file.flush()

@@ -20,7 +20,7 @@ from mmsearch.errors import ImageError
 from mmsearch.images import decode, read
 from mmsearch.ingest.embed import Embedder
 from mmsearch.ingest.known import Known, text_digest
-from mmsearch.ingest.plan import HANDED_OVER, Plan, plan_items, plan_scan
+from mmsearch.ingest.plan import HANDED_OVER, Plan, plan_items, plan_scan, told_and_given
 from mmsearch.layout import Layout
 from mmsearch.pool import default_workers, in_order
 from mmsearch.scan import Scan, key_of
@@ -122,6 +122,7 @@ class Ingest:
         """
         started = time.perf_counter()
         interrupted = False
+        handed_over: set[str] = set()
         rest = iter(sources)
         while not interrupted and (part := list(islice(rest, ITEMS_PER_COMMIT))):
             self._tally.failures += [one for one in part if isinstance(one, Failure)]
@@ -131,7 +132,23 @@ class Ingest:
                 old.image_digest for _, old in plan.todo if old and old.image_digest
             )
             interrupted = self._carry_out(plan, {})
+            handed_over.update(source.key for source in found)
+        if not interrupted:
+            self._drop_further_pictures(handed_over)
         return self._report(time.perf_counter() - started, interrupted)
+
+    def _drop_further_pictures(self, handed_over: set[str]) -> None:
+        """Of the items that were handed over, those pictures that were not."""
+        failed = {failure.key for failure in self._tally.failures}
+        gone = [
+            picture
+            for pictures in self._catalog.further_pictures(handed_over - failed).values()
+            for picture in pictures
+            if picture.key not in handed_over and picture.key not in failed
+        ]
+        if gone:
+            self._catalog.commit(Write(states={"removed": [picture.id for picture in gone]}))
+            self.replaced.update(one.image_digest for one in gone if one.image_digest)
 
     def _carry_out(self, plan: Plan, vanished: Vanished) -> bool:
         """Commit all of `plan`; True if that was interrupted."""
@@ -229,7 +246,7 @@ class Ingest:
             if one.error is not None:
                 self._fail(one, write)
                 continue
-            digest = text_digest(one.source.text)
+            digest = text_digest(one.source)
             if one.pixels is not None and one.image_digest is not None:
                 images.setdefault(one.image_digest, one.pixels)
             if digest and one.source.text and ("text", digest) not in self._known:
@@ -254,14 +271,16 @@ class Ingest:
         """Add the item's row to `write`: a new one, a change, or a move of one that vanished."""
         source, old = one.source, one.old
         outcome: Outcome = "same"
-        if old is not None:
-            if _content(old) != (one.image_digest, source.text, source.group, source.attributes):
-                outcome = "changed"
-        else:
+        moved = old is None
+        if old is None:
             content = one.image_digest or digest
             same = vanished.get(content) if content else None
             old = same.pop() if same else None
+        attributes, told = told_and_given(source, old)
+        if moved:
             outcome = "moved" if old else "added"
+        elif old and _content(old) != (one.image_digest, source.text, source.group, attributes):
+            outcome = "changed"
         write.items.append(
             {
                 "id": old.id if old else None,
@@ -271,9 +290,12 @@ class Ingest:
                 "group": source.group,
                 "path": key_of(source.path, self._base) if source.path else None,
                 "text": source.text,
-                "attributes": dict(source.attributes),
+                "attributes": attributes,
+                "told": told,
                 "image_digest": one.image_digest,
                 "text_digest": digest,
+                "picture_of": source.picture_of,
+                "url": source.url,
                 "size_bytes": source.stamp.size_bytes,
                 "mtime_ns": source.stamp.mtime_ns,
             }
