@@ -37,6 +37,8 @@ __all__ = [
 
 
 _HOMES = {
+    "AsyncClient": "client",
+    "Client": "client",
     "Collection": "collection",
     "open": "collection",
     "MmsearchError": "errors",
