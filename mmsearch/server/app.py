@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 import mmsearch
 from mmsearch.server import contract, problems
+from mmsearch.server.metrics import Metrics
 from mmsearch.server.routes import (
     collection,
     concepts,
@@ -34,7 +35,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        services = Services(settings, encoder)
+        services = Services(settings, app.state.metrics, encoder)
         app.state.services = services
         await services.start()
         try:
@@ -52,6 +53,7 @@ def create_app(
         redoc_url=None,
         openapi_tags=contract.TAGS,
     )
+    app.state.metrics = Metrics()
     problems.add_handlers(app)
     for routes in (search, items, pictures, collection, concepts, quality, jobs, page):
         app.include_router(routes.router)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Coroutine
 from contextlib import aclosing
 from typing import Any, NoReturn, TypeVar
@@ -18,6 +19,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from mmsearch.server.problems import Problem
 
 MAX_FILES = 8
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 MAX_FIELD_BYTES = 1024 * 1024
 
 M = TypeVar("M", bound=BaseModel)
@@ -47,9 +49,15 @@ class StrictRoute(APIRoute):
 def parse_json(body: bytes) -> Any:
     """Raises JSONDecodeError."""
     try:
-        return json.loads(body.decode("utf-8"), parse_constant=_no_constant)
+        text = body.decode("utf-8")
+        value = json.loads(text, parse_constant=_no_constant)
+        if _SURROGATE.search(text):  # both halves of a character, or one that has no UTF-8
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
     except UnicodeDecodeError as error:
         raise json.JSONDecodeError("not UTF-8", "", error.start) from error
+    except UnicodeEncodeError as error:
+        raise json.JSONDecodeError("half a character (a lone surrogate)", "", 0) from error
     except RecursionError as error:
         raise json.JSONDecodeError("nested too deeply", "", 0) from error
 

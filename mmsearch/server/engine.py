@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 from mmsearch.collection import Collection
 from mmsearch.errors import MmsearchError
+from mmsearch.server.metrics import Metrics
 from mmsearch.server.problems import RETRY_S, Problem
 from mmsearch.server.settings import Settings
 from mmsearch.types import Answer, Query, Term
@@ -53,8 +54,9 @@ class _Ticket:
 class Engine:
     """Answers queries over one collection, which only its own thread touches."""
 
-    def __init__(self, collection: Collection, settings: Settings) -> None:
+    def __init__(self, collection: Collection, settings: Settings, metrics: Metrics) -> None:
         self._collection = collection
+        self._metrics = metrics
         self._settings = settings
         self._waiting: queue.Queue[_Ticket | None] = queue.Queue(settings.max_waiting)
         self._thread = threading.Thread(target=self._run, name="search", daemon=True)
@@ -74,7 +76,9 @@ class Engine:
 
         Raises what `Collection.answer` does, and Problem where the server is too busy.
         """
+        started = time.perf_counter()
         answer: Answer = await self._ask(query)
+        self._metrics.observe_stage("total", time.perf_counter() - started)
         return answer
 
     async def call(self, work: Callable[[Collection], T]) -> T:
@@ -164,8 +168,12 @@ class Engine:
         ]
 
     def _answers(self, queries: Sequence[Query]) -> Sequence[Result]:
+        self._metrics.observe_batch(len(queries))
+        started = time.perf_counter()
         try:
-            return self._collection.answer_many(queries)
+            answers = self._collection.answer_many(queries)
+            self._metrics.observe_stage("search", time.perf_counter() - started)
+            return answers
         except Exception as error:  # noqa: BLE001  # the thread must outlive any bug
             return [error] * len(queries)
 

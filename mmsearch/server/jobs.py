@@ -25,6 +25,8 @@ log = logging.getLogger("mmsearch.server")
 KEPT = 100
 WAITING = 20
 RETRY_LOCK_S = 5.0
+# Steps of an index run at which no batch is under way, so that nothing is done for nothing.
+_BETWEEN = frozenset({"scan", "commit"})
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 
@@ -157,10 +159,14 @@ class Jobs:
             collection.close()
 
     def _index(self, collection: Collection, job: Job) -> None:
+        stopped = False
+
         def on_progress(progress: Progress) -> None:
+            nonlocal stopped
             job.progress = progress
-            if job.cancelled.is_set():
-                # What Ctrl-C does to `mmsearch index`: it stops between two batches and reports.
+            if job.cancelled.is_set() and not stopped and progress.step in _BETWEEN:
+                # What Ctrl-C does to `mmsearch index`: it keeps what is committed, and reports.
+                stopped = True
                 raise KeyboardInterrupt
 
         while True:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -14,10 +15,13 @@ from mmsearch.errors import ImageError, ItemNotFoundError
 from mmsearch.images import Contents, decode, read, size_of
 from mmsearch.server.problems import Problem
 
+log = logging.getLogger("mmsearch.server")
+
 SIZES = (128, 256, 512, 1024)
 # What an uploaded JPEG is scaled down to on decoding, at least twice this much a side: more than
 # any encoder looks at (SigLIP's 512), and for most pictures what indexing decodes them at.
 _QUERY_TARGET = 256
+_WHOLE = 1 << 20  # a target that asks for every pixel of a JPEG
 _QUALITY = 82  # about 8 kB at 256 pixels
 
 # Formats that browsers show, by how their files begin; all others are sent as JPEG.
@@ -72,7 +76,7 @@ def original(path: Path, digest: bytes) -> Sent:
     for start, offset, media_type in _SHOWN:
         if contents.data.startswith(start, offset):
             return Sent(contents.data, media_type, kept)
-    return Sent(_jpeg(decode(contents, 10_000).image), "image/jpeg", kept)
+    return Sent(_jpeg(_decoded(contents, _WHOLE)), "image/jpeg", kept)
 
 
 class Thumbnails:
@@ -90,7 +94,7 @@ class Thumbnails:
         if found is not None:
             return found
         contents = _contents(path)
-        image = decode(contents, size // 2).image  # a JPEG: at least `size` a side
+        image = _decoded(contents, size // 2)  # a JPEG: at least `size` a side
         image.thumbnail((size, size), Image.Resampling.LANCZOS, reducing_gap=2.0)
         data = _jpeg(image)
         if contents.digest != digest:
@@ -119,9 +123,20 @@ def _contents(path: Path) -> Contents:
     try:
         return read(path)
     except ImageError as error:
-        if path.is_file():
-            raise
-        raise ItemNotFoundError("the item's picture is not where it was when indexed") from error
+        raise _lost(error) from error
+
+
+def _decoded(contents: Contents, target: int) -> Image.Image:
+    try:
+        return decode(contents, target).image
+    except ImageError as error:
+        raise _lost(error) from error
+
+
+def _lost(error: ImageError) -> ItemNotFoundError:
+    # The error names the file, which is for the operator.
+    log.warning("a picture of the collection: %s", error)
+    return ItemNotFoundError("the item's picture is gone or damaged: index its folder again")
 
 
 def _jpeg(image: Image.Image) -> bytes:

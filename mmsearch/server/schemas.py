@@ -13,17 +13,8 @@ from mmsearch.types import Fusion, Modality, Mode, Ranking, Target
 MAX_KEY = 4096  # the longest path of Linux
 MAX_TEXT = 100_000
 
-
-def _whole(text: str) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise ValueError("half a character (a lone surrogate); correct the text") from None
-    return text
-
-
-Text = Annotated[str, StringConstraints(max_length=MAX_TEXT), AfterValidator(_whole)]
-Key = Annotated[str, StringConstraints(min_length=1, max_length=MAX_KEY), AfterValidator(_whole)]
+Text = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
+Key = Annotated[str, StringConstraints(min_length=1, max_length=MAX_KEY)]
 
 
 def _as_stored(key: str) -> str:

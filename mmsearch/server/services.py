@@ -14,6 +14,7 @@ import mmsearch
 from mmsearch.server.engine import Engine
 from mmsearch.server.feedback import Feedback
 from mmsearch.server.jobs import Jobs
+from mmsearch.server.metrics import Metrics
 from mmsearch.server.pictures import Thumbnails
 from mmsearch.server.problems import GONE, Problem
 from mmsearch.server.settings import Settings
@@ -28,11 +29,14 @@ class Services:
     """The engine, the catalog and the pictures of one collection."""
 
     def __init__(
-        self, settings: Settings, encoder: Encoder | Sequence[Encoder] | None = None
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        encoder: Encoder | Sequence[Encoder] | None = None,
     ) -> None:
         reader = mmsearch.open(settings.collection, encoder=encoder)
         self.settings = settings
-        self.engine = Engine(reader, settings)
+        self.engine = Engine(reader, settings, metrics)
         self.writer = Writer(mmsearch.open(reader.path, encoder=encoder), settings)
         self.jobs = Jobs(lambda: mmsearch.open(reader.path, encoder=encoder), settings)
         self.shelf = Shelf(reader.path)

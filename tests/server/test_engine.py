@@ -1,0 +1,180 @@
+"""The search thread: batches, limits, clients that went away, bugs, and a quiet end."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+import mmsearch
+from mmsearch.errors import FilterError
+from mmsearch.server.engine import Engine
+from mmsearch.server.metrics import Metrics
+from mmsearch.server.problems import Problem
+from mmsearch.server.settings import Settings
+from mmsearch.types import Query, Term
+from tests.support import ColourEncoder
+
+Test = Callable[[Engine], Any]
+
+
+class Gate(ColourEncoder):
+    """Encodes texts only while it is open, and remembers the batches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open = threading.Event()
+        self.open.set()
+        self.reached = threading.Event()
+        self.batches: list[list[str]] = []
+
+    def encode_texts(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        self.batches.append(list(texts))
+        self.reached.set()
+        assert self.open.wait(30)
+        return super().encode_texts(texts)
+
+
+def ask(text: str, **more: Any) -> Query:
+    return Query((Term(text=text),), k=1, to="image", **more)
+
+
+@asynccontextmanager
+async def running(folder: Path, encoder: Gate, **settings: Any) -> AsyncIterator[Engine]:
+    collection = mmsearch.open(folder, encoder=encoder)
+    engine = Engine(collection, Settings(folder, **settings), Metrics())
+    engine.start()
+    await asyncio.to_thread(engine.warm.wait, 30)
+    encoder.batches.clear()
+    encoder.reached.clear()
+    try:
+        yield engine
+    finally:
+        encoder.open.set()
+        await engine.close()
+
+
+async def blocked(engine: Engine, encoder: Gate) -> asyncio.Task[Any]:
+    """A query that the thread is at, until the gate opens."""
+    encoder.open.clear()
+    encoder.reached.clear()
+    task = asyncio.create_task(engine.answer(ask("first")))
+    assert await asyncio.to_thread(encoder.reached.wait, 30)
+    return task
+
+
+def test_all_that_waits_is_answered_in_one_batch(folder: Path) -> None:
+    encoder = Gate()
+
+    async def scenario() -> None:
+        async with running(folder, encoder) as engine:
+            first = await blocked(engine, encoder)
+            texts = ["red one", "blue one", "green one"]
+            tasks = [asyncio.create_task(engine.answer(ask(text))) for text in texts]
+            calls = asyncio.create_task(engine.call(lambda collection: collection.status().items))
+            await asyncio.sleep(0.05)
+            encoder.open.set()
+            await first
+            answers = [await task for task in tasks]
+            found = [answer.hits[0].key for answer in answers]
+            assert found == ["P1", "P3", "green.png"]
+            assert encoder.batches == [["first"], texts]
+            assert await calls == 11
+
+    asyncio.run(scenario())
+
+
+def test_error_stays_with_its_query(folder: Path) -> None:
+    encoder = Gate()
+
+    async def scenario() -> None:
+        async with running(folder, encoder) as engine:
+            first = await blocked(engine, encoder)
+            good = asyncio.create_task(engine.answer(ask("red")))
+            bad = asyncio.create_task(engine.answer(ask("red", where="nope = 1")))
+            await asyncio.sleep(0.05)
+            encoder.open.set()
+            assert (await first).hits
+            assert (await good).hits
+            with pytest.raises(FilterError):
+                await bad
+
+    asyncio.run(scenario())
+
+
+def test_full_queue_refuses_at_once(folder: Path) -> None:
+    encoder = Gate()
+
+    async def scenario() -> None:
+        async with running(folder, encoder, max_waiting=2) as engine:
+            first = await blocked(engine, encoder)
+            tasks = [asyncio.create_task(engine.answer(ask(f"q{number}"))) for number in range(2)]
+            await asyncio.sleep(0.05)
+            with pytest.raises(Problem) as refused:
+                await engine.answer(ask("one too many"))
+            assert refused.value.status == 503
+            assert refused.value.headers["Retry-After"] == "1"
+            encoder.open.set()
+            for task in (first, *tasks):
+                assert (await task).hits
+
+    asyncio.run(scenario())
+
+
+def test_time_is_up_and_nothing_is_computed_for_nobody(folder: Path) -> None:
+    encoder = Gate()
+
+    async def scenario() -> None:
+        async with running(folder, encoder, request_seconds=0.3) as engine:
+            first = await blocked(engine, encoder)
+            late = asyncio.create_task(engine.answer(ask("late")))
+            gone = asyncio.create_task(engine.answer(ask("gone")))
+            await asyncio.sleep(0.05)
+            gone.cancel()
+            for task in (first, late):
+                with pytest.raises(Problem) as refused:
+                    await task
+                assert refused.value.status == 504
+            encoder.open.set()
+            assert (await engine.answer(ask("red"))).hits
+            assert encoder.batches == [["first"], ["red"]]
+
+    asyncio.run(scenario())
+
+
+def test_bug_in_one_request_ends_nothing_else(folder: Path) -> None:
+    async def scenario() -> None:
+        async with running(folder, Gate()) as engine:
+            with pytest.raises(ZeroDivisionError):
+                await engine.call(lambda _collection: 1 // 0)
+            assert (await engine.answer(ask("red"))).hits
+
+    asyncio.run(scenario())
+
+
+def test_what_was_accepted_is_finished_at_the_end(folder: Path) -> None:
+    encoder = Gate()
+
+    async def scenario() -> None:
+        async with running(folder, encoder) as engine:
+            first = await blocked(engine, encoder)
+            second = asyncio.create_task(engine.answer(ask("second")))
+            await asyncio.sleep(0.05)
+            closing = asyncio.create_task(engine.close())
+            await asyncio.sleep(0.05)
+            with pytest.raises(Problem) as refused:
+                await engine.answer(ask("third"))
+            assert refused.value.status == 503
+            encoder.open.set()
+            assert (await first).hits
+            assert (await second).hits
+            await closing
+
+    asyncio.run(scenario())
