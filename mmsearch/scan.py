@@ -17,13 +17,13 @@ from pathlib import Path
 
 from mmsearch.errors import RootError, TableError
 from mmsearch.images import image_suffixes, is_image_name
+from mmsearch.keys import path_of as path_of
 from mmsearch.tables import TABLE_SUFFIXES, clean_text, rows_to_sources
 from mmsearch.types import Failure, FileStamp, Source
 
 MAX_TEXT_BYTES = 1_000_000
 
 _ESCAPED_BYTE = re.compile("[\udc80-\udcff]")
-_ESCAPE = re.compile(r"\\(\\|x[0-9a-f]{2})")
 
 
 def key_of(path: Path, base: Path) -> str:
@@ -33,14 +33,6 @@ def key_of(path: Path, base: Path) -> str:
     different keys and every key can be stored as UTF-8. `path_of` is the inverse.
     """
     return _key(os.path.abspath(path), _prefix(base))
-
-
-def path_of(key: str, base: Path) -> Path:
-    """The absolute path that `key_of` made `key` from."""
-    name = key
-    if "\\" in key:
-        name = _ESCAPE.sub(lambda m: "\\" if m[1] == "\\" else chr(0xDC00 + int(m[1][1:], 16)), key)
-    return Path(os.path.abspath(base / name))
 
 
 def scan(roots: Sequence[Path], base: Path) -> Iterator[Source | Failure]:

@@ -20,9 +20,10 @@ ARROWS = {
     "durable": set[str](),
     "pool": set[str](),
     "errors": set[str](),
+    "keys": set[str](),
     "images": GROUND,
     "tables": GROUND,
-    "scan": GROUND | {"images", "tables"},
+    "scan": GROUND | {"images", "keys", "tables"},
     "catalog": GROUND | {"durable", "lexical", "filters"},
     "lexical": GROUND,
     "columns": GROUND | {"catalog", "filters", "lexical"},
@@ -35,7 +36,8 @@ ARROWS = {
     "loading": GROUND | {"catalog", "encoders"},
     "check": GROUND | {"catalog", "layout"},
     "status": GROUND | {"catalog", "index", "layout"},
-    "answers": GROUND | {"catalog", "layout", "loading", "search"},
+    "quick": GROUND | {"encoders", "ranking", "catalog", "durable"},
+    "answers": GROUND | {"catalog", "layout", "loading", "search", "quick"},
     "ingest": GROUND | {"scan", "images", "tables", "catalog", "layout", "durable", "pool"},
     "search": GROUND
     | {"images", "encoders", "catalog", "index", "models", "filters", "columns"}
@@ -52,7 +54,8 @@ ARROWS = {
     "cli": GROUND
     | {"duplicates", "tagging", "watching", "tables"}
     | {"collection", "encoders", "models", "scan", "images", "evaluation"}
-    | {"adaptation", "training", "server"},
+    | {"adaptation", "training", "server", "quick", "keys"},
+    "__main__": {"cli"},
     "client": GROUND | {"tables"},
     "server": GROUND
     | {"collection", "images", "catalog", "layout", "scan", "models", "evaluation", "fetch"}

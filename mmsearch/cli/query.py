@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -299,7 +298,8 @@ def _print(
         _note_no_match(answer)
         return
     if output.as_paths:
-        _print_paths(collection, hits, b"\0" if output.nul else b"\n")
+        files = [file_of(collection, hit) for hit in hits]
+        render.write_paths(files, b"\0" if output.nul else b"\n")
     else:
         if after_another:
             typer.echo()
@@ -332,19 +332,6 @@ def _print_table(
         preview.show(collection, list(hits), table)
     else:
         typer.echo(table)
-
-
-def _print_paths(collection: Collection, hits: Sequence[Hit], end: bytes) -> None:
-    """The answers' files, byte for byte as they are named on disk."""
-    files = [file for hit in hits if (file := file_of(collection, hit)) is not None]
-    sys.stdout.flush()
-    sys.stdout.buffer.write(b"".join(os.fsencode(render.near(file)) + end for file in files))
-    sys.stdout.buffer.flush()
-    if len(files) < len(hits):
-        typer.echo(
-            f"note: {len(hits) - len(files)} of the answers are rows of tables, without a file",
-            err=True,
-        )
 
 
 def _open(collection: Collection, hit: Hit | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mmsearch.models.registry import ModelRecord
+    from mmsearch.quick.reader import QuickHit
     from mmsearch.types import Answer, Facet, Failure, Hit, IndexReport
+
+    AnyHit = Hit | QuickHit
 
 SURROGATES = re.compile("[\ud800-\udfff]")
 SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
@@ -57,7 +61,7 @@ def to_json(value: Mapping[str, Any]) -> str:
     return SURROGATES.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-def hit_json(hit: Hit) -> str:
+def hit_json(hit: AnyHit) -> str:
     """`hit` as one line of JSON with the fields of `mmsearch.Hit`.
 
     Relevance, variants and parts stand there only where they are known.
@@ -118,7 +122,7 @@ def facet_table(facet: Facet) -> str:
 
 
 def hits_table(
-    hits: Sequence[Hit], files: Sequence[Path | None], *, title: str, width: int | None = None
+    hits: Sequence[AnyHit], files: Sequence[Path | None], *, title: str, width: int | None = None
 ) -> str:
     """A table of rank, score and what was found, lines cut to `width` columns (None: never).
 
@@ -132,12 +136,24 @@ def hits_table(
     return "\n".join(lines)
 
 
-def label(hit: Hit, file: Path | None) -> str:
+def label(hit: AnyHit, file: Path | None) -> str:
     """What names `hit` for a reader: its picture's path or its text, then the other one, if any."""
     place = visible(hit.key if file is None else near(file))
     text = visible(" ".join(hit.text.split())) if hit.text else ""
     parts = (text, place) if hit.modality == "text" else (place, text)
     return "  |  ".join(part for part in parts if part)
+
+
+def write_paths(files: Sequence[Path | None], end: bytes) -> None:
+    """The answers' files on stdout, byte for byte as they are named on disk, each with `end`."""
+    there = [file for file in files if file is not None]
+    sys.stdout.flush()
+    sys.stdout.buffer.write(b"".join(os.fsencode(near(file)) + end for file in there))
+    sys.stdout.buffer.flush()
+    if len(there) < len(files):
+        sys.stderr.write(
+            f"note: {len(files) - len(there)} of the answers are rows of tables, without a file\n"
+        )
 
 
 def near(file: Path) -> str:

@@ -1,0 +1,167 @@
+"""The quick way of `mmsearch query "words"`: without typer, and without the collection.
+
+Only command lines of the plainest shape are read here, and what the quick reader is not sure of is
+left alone: `run` then gives None, and the whole program answers the same.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from mmsearch.quick.reader import QuickAnswer, QuickHit
+    from mmsearch.types import Modality
+
+MOST_HITS = 1000  # more is no hurry
+_CATALOG = "catalog.sqlite3"
+_DIRECTORY = ".mmsearch"
+
+
+class Request(NamedTuple):
+    """What a plain command line asks for."""
+
+    text: str
+    k: int = 10
+    to: Modality | None = None
+    collection: str | None = None
+    form: str = "table"  # or json, paths, nul
+
+
+def run(arguments: list[str]) -> Callable[[], None] | None:
+    """Answer on stdout, and give what is left to do when the reader has the answer; None: nothing
+    was done. Raises BrokenPipeError."""
+    request = parse(arguments) if sys.stdout.encoding.lower() == "utf-8" else None
+    root = None if request is None else _root(request.collection)
+    if request is None or root is None:
+        return None
+    from pathlib import Path
+
+    from mmsearch.quick.reader import answer
+
+    folder = Path(root)
+    found = answer(folder, request.text, request.k, request.to)
+    if found is None:
+        return None
+    _print(found, request, folder.parent)
+    return found.remember
+
+
+def parse(arguments: list[str]) -> Request | None:
+    """The request of `[--collection DIR] query [OPTION]... TEXT`; None for any other line, right
+    or wrong."""
+    if any(name.endswith("_COMPLETE") for name in os.environ):
+        return None  # a shell asks for completions
+    given = dict[str, str]()
+    at = _collection(arguments, 0, given)
+    if arguments[at : at + 1] != ["query"]:
+        return None
+    if "collection" not in given and "MMSEARCH_COLLECTION" in os.environ:
+        given["before"] = os.environ["MMSEARCH_COLLECTION"]
+    elif "collection" in given:
+        given["before"] = given.pop("collection")
+    at += 1
+    while at < len(arguments):
+        after = _collection(arguments, at, given) if "collection" not in given else at
+        if after == at:
+            after = _option(arguments, at, given)
+        if after == at:
+            return None
+        at = after
+    return _request(given)
+
+
+def _collection(arguments: list[str], at: int, given: dict[str, str]) -> int:
+    """The place after a `--collection` that stands at `at`."""
+    name, equals, value = (arguments[at] if at < len(arguments) else "").partition("=")
+    if name != "--collection" or (not equals and at + 1 == len(arguments)):
+        return at
+    given["collection"] = value if equals else arguments[at + 1]
+    return at + (1 if equals else 2)
+
+
+def _option(arguments: list[str], at: int, given: dict[str, str]) -> int:
+    """The place after one option or the text; the same place for what is not read here."""
+    one = arguments[at]
+    forms = {"--json": "json", "--paths": "paths", "-0": "nul"}
+    name = "form" if one in forms else {"-k": "k", "--to": "to"}.get(one, "text")
+    if name in given or (name == "text" and (one.startswith("-") or not one.strip())):
+        return at
+    if name in ("k", "to"):
+        if at + 1 == len(arguments):
+            return at
+        given[name] = arguments[at + 1]
+        return at + 2
+    given[name] = forms.get(one, one)
+    return at + 1
+
+
+def _request(given: dict[str, str]) -> Request | None:
+    k, to = given.get("k", "10"), given.get("to")
+    if "text" not in given or to not in (None, "image", "text"):
+        return None
+    if not (k.isascii() and k.isdigit() and len(k) < 5 and 1 <= int(k) <= MOST_HITS):
+        return None
+    collection = given.get("collection", given.get("before"))
+    if collection == "":
+        return None
+    modality: Modality | None = None if to is None else "image" if to == "image" else "text"
+    return Request(given["text"], int(k), modality, collection, given.get("form", "table"))
+
+
+def _root(named: str | None) -> str | None:
+    """The collection's directory as `mmsearch.open` finds it; None where it is not that plain."""
+    if named is not None:
+        root = os.path.abspath(named)
+        inside = os.path.join(root, _DIRECTORY)
+        for folder in (root, inside):
+            if os.path.isfile(os.path.join(folder, _CATALOG)):
+                return folder
+        return None
+    here = os.getcwd()
+    while True:
+        inside = os.path.join(here, _DIRECTORY)
+        if os.path.isfile(os.path.join(inside, _CATALOG)):
+            return inside
+        above = os.path.dirname(here)
+        if above == here:
+            return None
+        here = above
+
+
+def _print(answer: QuickAnswer, request: Request, base: Path) -> None:
+    from mmsearch.cli import render
+
+    if request.form == "json":
+        lines = [render.hit_json(hit) for hit in answer.hits]
+        sys.stdout.write("".join(f"{line}\n" for line in lines))
+    else:
+        files = [_file_of(hit, base) for hit in answer.hits]
+        if request.form == "table":
+            width = None
+            if sys.stdout.isatty():
+                import shutil
+
+                width = shutil.get_terminal_size().columns
+            title = answer.hits[0].modality
+            table = render.hits_table(answer.hits, files, title=title, width=width)
+            sys.stdout.write(table + "\n")
+        else:
+            render.write_paths(files, b"\0" if request.form == "nul" else b"\n")
+    sys.stdout.flush()
+    if answer.no_match is not None:
+        sys.stderr.write(answer.no_match + "\n")
+
+
+def _file_of(hit: QuickHit, base: Path) -> Path | None:
+    """As `options.file_of`, which this must not import, has it."""
+    from mmsearch.keys import path_of
+
+    if hit.path is not None:
+        return path_of(hit.path, base)
+    file = path_of(hit.key, base)
+    return file if file.is_file() else None

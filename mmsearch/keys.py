@@ -1,0 +1,17 @@
+"""From an item's key back to its file. Apart from scan.py, whose imports a query can do without."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+_ESCAPE = re.compile(r"\\(\\|x[0-9a-f]{2})")
+
+
+def path_of(key: str, base: Path) -> Path:
+    """The absolute path that `scan.key_of` made `key` from."""
+    name = key
+    if "\\" in key:
+        name = _ESCAPE.sub(lambda m: "\\" if m[1] == "\\" else chr(0xDC00 + int(m[1][1:], 16)), key)
+    return Path(os.path.abspath(base / name))
