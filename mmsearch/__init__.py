@@ -12,12 +12,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mmsearch.errors import MmsearchError
-from mmsearch.types import Failure, Hit, IndexReport, Progress, Query, Term
-
 if TYPE_CHECKING:
     from mmsearch.client import AsyncClient, Client
     from mmsearch.collection import Collection, open
+    from mmsearch.errors import MmsearchError
+    from mmsearch.types import Failure, Hit, IndexReport, Progress, Query, Term
 
 __version__ = "0.1.0"
 

@@ -13,13 +13,16 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
 from mmsearch.encoders.numpy_tower import gelu, linear, unit
-from mmsearch.encoders.tensor_file import Floats, TensorFile
+from mmsearch.encoders.tensor_file import TensorFile
 from mmsearch.errors import ModelError
+
+if TYPE_CHECKING:
+    from mmsearch.encoders.tensor_file import Floats
 
 ADAPTER_CONFIG = "mmsearch_adapter.json"
 ADAPTER_WEIGHTS = "adapter.safetensors"

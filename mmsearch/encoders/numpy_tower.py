@@ -8,15 +8,17 @@ positions cannot be seen from the pooled one, and in BERT padding is masked.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-from mmsearch.encoders.tensor_file import Floats, TensorFile
-from mmsearch.encoders.text_tokens import TextTokens
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
-Ids = npt.NDArray[np.int64]
+    from mmsearch.encoders.tensor_file import Floats, TensorFile
+    from mmsearch.encoders.text_tokens import TextTokens
+
+    Ids = npt.NDArray[np.int64]
 
 # Rows of one matrix product. Above about 2048 rows a bigger batch only costs memory.
 _ROWS = 2048

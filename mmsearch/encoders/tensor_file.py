@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import mmap
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+if TYPE_CHECKING:
+    import numpy.typing as npt  # 20 ms, for annotations alone
+
+    Floats = npt.NDArray[np.float32]
 
 _DTYPES: dict[str, Any] = {"F32": np.float32, "F16": np.float16, "I8": np.int8, "I64": np.int64}
 SCALE_SUFFIX = ".scale"

@@ -49,7 +49,7 @@ class WordPieces:
         self._pieces = lru_cache(_KNOWN_WORDS)(self._split)
 
     def encode(self, text: str, most: int) -> list[int] | None:
-        """The first `most` ids of `text`; None for one that versions of Unicode read differently."""
+        """The first `most` ids; None for a text that versions of Unicode read differently."""
         if any(map(_in_doubt, text)):
             return None
         ids: list[int] = []
