@@ -1,0 +1,43 @@
+"""What can go wrong around the page: no server, no network, no key."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.browser.conftest import settled
+from tests.browser.looks import keys, search, status
+from tests.browser.shop import serving
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+    from tests.browser.conftest import Open
+
+
+def test_stopped_server_is_told_and_tried_again(collection: Path, open_page: Open) -> None:
+    with serving(collection) as (address, server):
+        page = open_page(at=address)
+        server.send_signal(signal.SIGTERM)
+        server.wait(30)
+        page.get_by_role("combobox", name="Search").fill("red car")
+        page.get_by_role("combobox", name="Search").press("Enter")
+        page.get_by_role("button", name="Try again").wait_for()
+        assert status(page) == "The server does not answer"
+    with serving(collection, port=int(address.rpartition(":")[2])):
+        page.get_by_role("button", name="Try again").click()
+        page.locator(".card[data-key=P001]").wait_for()
+        assert keys(page)[0] == "P001"
+
+
+def test_offline_is_told_and_goes_on_by_itself(page: Page) -> None:
+    page.context.set_offline(True)
+    page.get_by_role("combobox", name="Search").fill("red car")
+    page.get_by_role("combobox", name="Search").press("Enter")
+    page.get_by_role("heading", name="You are offline").last.wait_for()
+    page.context.set_offline(False)
+    page.locator(".card[data-key=P001]").wait_for()
+    settled(page)
+    search(page, "umbrella")
+    assert keys(page)
