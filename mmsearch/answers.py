@@ -10,7 +10,6 @@ from mmsearch.catalog.records import EncoderInfo
 from mmsearch.errors import CorruptionError, MmsearchError
 from mmsearch.layout import Layout
 from mmsearch.loading import Encoders
-from mmsearch.quick.prepare import prepare
 from mmsearch.search import Searcher
 from mmsearch.search.concepts import Concepts
 from mmsearch.search.defaults import Defaults
@@ -87,6 +86,9 @@ class Answers:
             searcher.save(modality)
             if on_progress:
                 on_progress(Progress(f"snapshot of {modality}"))
+        # Brings the encoders, which a query by another process has not to wait for.
+        from mmsearch.quick.prepare import prepare
+
         prepare(self._catalog, info, self._layout.vector_file(info), self._layout.root / "index")
 
     def save_old_snapshots(self, on_progress: OnProgress | None = None) -> None:

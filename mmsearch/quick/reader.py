@@ -12,9 +12,8 @@ import json
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 import numpy as np
@@ -39,8 +38,7 @@ class UnsureError(Exception):
     """The ordinary way has to answer. Never seen outside of `answer`."""
 
 
-@dataclass(frozen=True)
-class QuickHit:
+class QuickHit(NamedTuple):
     """The fields of `mmsearch.Hit`, whose module takes longer to import than a search."""
 
     rank: int
@@ -56,8 +54,7 @@ class QuickHit:
     parts: None = None
 
 
-@dataclass(frozen=True)
-class QuickAnswer:
+class QuickAnswer(NamedTuple):
     """What `mmsearch.Answer` says of such a query. `remember` is to be called when there is time:
     it keeps the query's vector for the next one."""
 
@@ -66,8 +63,7 @@ class QuickAnswer:
     remember: Callable[[], None]
 
 
-@dataclass(frozen=True)
-class _Space:
+class _Space(NamedTuple):
     """The current encoder's."""
 
     fingerprint: str
