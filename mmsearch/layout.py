@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from mmsearch.catalog.records import EncoderInfo
 from mmsearch.catalog.vectors import VectorFile
 from mmsearch.errors import LockedError, StorageError
-from mmsearch.index.faiss_index import Snapshots
+from mmsearch.index.snapshots import Snapshots
 from mmsearch.types import Modality
 
 DIRECTORY = ".mmsearch"
@@ -64,8 +64,9 @@ class Layout:
         return Snapshots(
             self.root / "index",
             f"{encoder.fingerprint}-{modality}",
-            encoder.dim,
+            self.vector_file(encoder),
             oldest=encoder.complete_at,
+            settings_file=self.root / "index.json",
         )
 
     @contextmanager

@@ -10,9 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mmsearch.catalog.vectors import VectorFile
 from mmsearch.index import faiss_index
 from mmsearch.index.brute import BruteForceIndex
-from mmsearch.index.faiss_index import FaissIndex, Plan, Snapshots
+from mmsearch.index.engine import Plan
+from mmsearch.index.faiss_index import FaissIndex
+from mmsearch.index.snapshots import Snapshots
 from mmsearch.types import VectorIndex
 
 DIM = 8
@@ -139,7 +142,7 @@ def test_snapshot_returns_the_index_it_was_taken_of(tmp_path: Path) -> None:
     index = FaissIndex(DIM, seq=0)
     index.add(np.array([3, 5]), unit(2, 1))
     index.seq = 12
-    snapshots = Snapshots(tmp_path / "index", "x", DIM)
+    snapshots = Snapshots(tmp_path / "index", "x", VectorFile(tmp_path / "x.f16", DIM))
     snapshots.save(index)
     loaded = snapshots.load(12)
     assert loaded is not None
@@ -151,7 +154,7 @@ def test_snapshot_cut_short_or_ahead_of_the_catalog_is_no_snapshot(tmp_path: Pat
     index = FaissIndex(DIM)
     index.add(np.array([3, 5]), unit(2, 1))
     index.seq = 12
-    snapshots = Snapshots(tmp_path / "index", "x", DIM)
+    snapshots = Snapshots(tmp_path / "index", "x", VectorFile(tmp_path / "x.f16", DIM))
     snapshots.save(index)
     assert snapshots.load(11) is None
     (path,) = (tmp_path / "index").iterdir()
@@ -163,10 +166,10 @@ def test_snapshot_from_before_the_switch_to_its_encoder_is_no_snapshot(tmp_path:
     index = FaissIndex(DIM)
     index.add(np.array([3, 5]), unit(2, 1))
     index.seq = 12
-    Snapshots(tmp_path / "index", "x", DIM).save(index)
-    later = Snapshots(tmp_path / "index", "x", DIM, oldest=13)
+    Snapshots(tmp_path / "index", "x", VectorFile(tmp_path / "x.f16", DIM)).save(index)
+    later = Snapshots(tmp_path / "index", "x", VectorFile(tmp_path / "x.f16", DIM), oldest=13)
     assert later.load(20) is None
     assert later.newest_seq() == 0
-    same = Snapshots(tmp_path / "index", "x", DIM, oldest=12)
+    same = Snapshots(tmp_path / "index", "x", VectorFile(tmp_path / "x.f16", DIM), oldest=12)
     assert same.load(20) is not None
     assert same.newest_seq() == 12

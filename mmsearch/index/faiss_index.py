@@ -1,4 +1,4 @@
-"""FAISS as the VectorIndex, and its snapshots on disk.
+"""The exact index: FAISS behind the VectorIndex protocol.
 
 Exact inner product over float16 codes: the same numbers as the vector file, half the memory of
 float32, and adds, removals and filters that never cost a result.
@@ -6,17 +6,13 @@ float32, and adds, removals and filters that never cost a result.
 
 from __future__ import annotations
 
-import os
-import re
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import faiss
 import numpy as np
 
-from mmsearch.durable import sync_directory
-from mmsearch.errors import StorageError
+from mmsearch.index.engine import KindName, Plan
+from mmsearch.index.stored import RowStore
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -33,24 +29,27 @@ KIND = "exact float16 (IndexScalarQuantizer, inner product)"
 MAX_COPIED = 2_000
 
 
-@dataclass(frozen=True)
-class Plan:
-    """How a search will honour its candidates; each way gives the same exact answer.
+class FaissIndex:
+    """See the VectorIndex and EngineIndex protocols.
 
-    `candidates` of the `size` items in the index are allowed: "copied" together and searched
-    alone, picked by a "bitmap", or "all" of them, with nothing to honour.
+    `seq` is the catalog's sequence number it has reached. `add_rows` reads the `store`; who adds
+    vectors of his own needs none.
     """
 
-    way: Literal["all", "copied", "bitmap"]
-    candidates: int
-    size: int
+    kind: KindName = "exact"
 
-
-class FaissIndex:
-    """See the VectorIndex protocol. `seq` is the catalog's sequence number it has reached."""
-
-    def __init__(self, dim: int, index: Any = None, seq: int = 0) -> None:
+    def __init__(
+        self,
+        dim: int,
+        index: Any = None,
+        seq: int = 0,
+        *,
+        store: RowStore | None = None,
+        why: str = KIND,
+    ) -> None:
         self.seq = seq
+        self.why = why
+        self._store = store
         self._row_of: npt.NDArray[np.int64] | None = None
         self._index = index or faiss.IndexIDMap2(
             faiss.IndexScalarQuantizer(
@@ -68,10 +67,19 @@ class FaissIndex:
             self._row_of = None
             self._index.add_with_ids(np.ascontiguousarray(vectors, np.float32), ids)
 
+    def add_rows(self, ids: Ids, rows: npt.NDArray[np.int64]) -> None:
+        assert self._store is not None, "an index without a store has no rows to read"
+        self.add(ids, self._store.read(rows))
+
     def remove(self, ids: Ids) -> None:
         if len(ids) and len(self):
             self._row_of = None
             self._index.remove_ids(faiss.IDSelectorBatch(np.ascontiguousarray(ids, np.int64)))
+
+    @property
+    def file(self) -> Any:
+        """The FAISS index, to be written to disk."""
+        return self._index
 
     @property
     def ids(self) -> Ids:
@@ -140,65 +148,3 @@ class FaissIndex:
         copy = faiss.IndexScalarQuantizer(flat.d, flat.sq.qtype, flat.metric_type)
         copy.add_sa_codes(np.ascontiguousarray(codes[rows]))
         return copy
-
-
-class Snapshots:
-    """Files `STEM.SEQ.faiss` in one directory: a cache that may vanish at any time.
-
-    One from before the sequence number `oldest` cannot be replayed and counts as absent.
-    """
-
-    def __init__(self, directory: Path, stem: str, dim: int, oldest: int = 0) -> None:
-        self.directory = directory
-        self._stem = stem
-        self._dim = dim
-        self._oldest = oldest
-
-    def load(self, newest: int) -> FaissIndex | None:
-        """The latest readable snapshot not ahead of `newest`; None when there is none."""
-        for seq, path in sorted(self._files(), reverse=True):
-            if seq > newest or seq < self._oldest:
-                continue  # of a catalog that was restored from a backup, or of another stay here
-            try:
-                index = faiss.read_index(str(path))
-            except RuntimeError:  # cut short or not ours: an older one, or a rebuild, will do
-                continue
-            if index.d == self._dim and isinstance(index, faiss.IndexIDMap2):
-                return FaissIndex(self._dim, index, seq)
-        return None
-
-    def save(self, index: FaissIndex) -> None:
-        """Write atomically; older snapshots go last. Raises StorageError."""
-        path = self.directory / f"{self._stem}.{index.seq}.faiss"
-        temporary = path.with_suffix(".tmp")
-        try:
-            self.directory.mkdir(exist_ok=True)
-            faiss.write_index(index._index, str(temporary))
-            with open(temporary, "rb+") as file:
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-            sync_directory(self.directory)
-            for seq, old in self._files():
-                if seq != index.seq:
-                    old.unlink(missing_ok=True)
-        except (OSError, RuntimeError) as error:
-            raise StorageError(
-                f"cannot write the index snapshot {path}: {error}; nothing is lost, queries "
-                "rebuild it from the catalog"
-            ) from error
-
-    def newest_seq(self) -> int:
-        """The sequence number of the latest snapshot that counts; 0 when there is none."""
-        return max((seq for seq, _ in self._files() if seq >= self._oldest), default=0)
-
-    def clear(self) -> None:
-        for _, path in self._files():
-            path.unlink(missing_ok=True)
-
-    def size_bytes(self) -> int:
-        return sum(path.stat().st_size for _, path in self._files())
-
-    def _files(self) -> list[tuple[int, Path]]:
-        pattern = re.compile(re.escape(self._stem) + r"\.(\d+)\.faiss")
-        found = self.directory.iterdir() if self.directory.is_dir() else ()
-        return [(int(m[1]), p) for p in found if (m := pattern.fullmatch(p.name))]

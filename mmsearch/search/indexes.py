@@ -10,13 +10,19 @@ import numpy as np
 from mmsearch.catalog.catalog import Catalog
 from mmsearch.catalog.records import EncoderInfo
 from mmsearch.catalog.vectors import VectorFile
-from mmsearch.index.faiss_index import FaissIndex, Snapshots
+from mmsearch.index.build import Sample, build, spaced
+from mmsearch.index.coded_index import CodedIndex
+from mmsearch.index.engine import EngineIndex
+from mmsearch.index.planner import outgrown
+from mmsearch.index.snapshots import Snapshots
 from mmsearch.types import Modality
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from mmsearch.types import Ids
+
+SAMPLE = 64  # queries of each modality
 
 
 class Indexes:
@@ -37,7 +43,7 @@ class Indexes:
         self._info = info
         self._vectors = vectors
         self._snapshots = snapshots
-        self._indexes: dict[Modality, FaissIndex] = {}
+        self._indexes: dict[Modality, EngineIndex] = {}
         self.seq = -1  # of the catalog at the last refresh
         self._ids: dict[Modality, tuple[int, Ids]] = {}
 
@@ -46,22 +52,20 @@ class Indexes:
         self.seq = self._catalog.seq()
         return self.seq
 
-    def get(self, modality: Modality) -> FaissIndex:
+    def get(self, modality: Modality) -> EngineIndex:
         """The index of one modality, caught up with the catalog as it was at the last refresh."""
         newest = self.seq
         index = self._indexes.get(modality)
         if index is None:
-            index = self._snapshots(modality).load(newest) or FaissIndex(self._info.dim)
+            index = self._snapshots(modality).load(newest) or self._build(modality)
             self._indexes[modality] = index
         if index.seq < newest:
             changes = self._catalog.changes(index.seq, modality, self._info.fingerprint)
             for chunk in changes:
                 gone = [item for item, row in chunk if row is None]
-                live = [(item, row) for item, row in chunk if row is not None]
                 index.remove(np.array(gone, np.int64))
-                if live:
-                    ids, rows = np.array(live, np.int64).T
-                    index.add(ids, self._vectors.read(rows))
+                ids, rows = _live(chunk)
+                index.add_rows(ids, rows)
             index.seq = newest
         return index
 
@@ -83,5 +87,65 @@ class Indexes:
         return there
 
     def save(self, modality: Modality) -> None:
-        """Snapshot the caught-up index. Raises StorageError."""
-        self._snapshots(modality).save(self.get(modality))
+        """Snapshot the caught-up index, of the kind that fits it by now.
+
+        The caller holds the writer's lock. Raises StorageError, CorruptionError.
+        """
+        snapshots = self._snapshots(modality)
+        index = self.get(modality)
+        choice = snapshots.choose(len(index))
+        if choice.kind != index.kind or (
+            isinstance(index, CodedIndex) and outgrown(index.built_for, len(index))
+        ):
+            index = self._indexes[modality] = self._build(modality)
+            if choice.kind != index.kind:  # what was chosen does not reach the recall
+                snapshots.keep_choice(index.kind, len(index), index.why)
+        snapshots.save(index)
+
+    def _build(self, modality: Modality) -> EngineIndex:
+        """An index of all items, of the kind that fits as many, as of the last refresh."""
+        seq = self.seq
+        ids, rows = live_rows(self._catalog, self._info, modality)
+        snapshots = self._snapshots(modality)
+        choice = snapshots.choose(len(ids))
+        sample = None
+        if choice.kind != "exact":
+            sample = sample_queries(self._catalog, self._info, self._vectors, modality, rows)
+        index = build(choice, ids, rows, self._vectors, snapshots.settings.goals, sample)
+        # What was committed since the refresh may be in it already; replaying it changes nothing.
+        index.seq = seq
+        return index
+
+
+def live_rows(catalog: Catalog, info: EncoderInfo, modality: Modality) -> tuple[Ids, Ids]:
+    """Ids and vector rows, (n,) int64 each, of all items with a vector of this modality."""
+    parts = [_live(chunk) for chunk in catalog.changes(0, modality, info.fingerprint)]
+    none = np.empty(0, np.int64)
+    ids = np.concatenate([none, *(ids for ids, _ in parts)])
+    rows = np.concatenate([none, *(rows for _, rows in parts)])
+    return ids, rows
+
+
+def sample_queries(
+    catalog: Catalog, info: EncoderInfo, vectors: VectorFile, modality: Modality, rows: Ids
+) -> Sample:
+    """Queries to measure an index with: its own vectors, and those of the other modality, if any.
+
+    A text among pictures lies outside their distribution, where an index loses most. Of the other
+    modality the oldest items are taken: reading one part of the catalog and not all of it.
+    """
+    groups = [vectors.read(spaced(rows, SAMPLE))]
+    other: Modality = "text" if modality == "image" else "image"
+    for chunk in catalog.changes(0, other, info.fingerprint):
+        _, others = _live(chunk)
+        if len(others):
+            groups.append(vectors.read(spaced(others, SAMPLE)))
+            break
+    return Sample(tuple(groups))
+
+
+def _live(chunk: list[tuple[int, int | None]]) -> tuple[Ids, Ids]:
+    """Ids and rows, (n,) each, of the items of a chunk that can be found."""
+    pairs = np.array([(item, row) for item, row in chunk if row is not None], np.int64)
+    ids, rows = pairs.reshape(-1, 2).T
+    return np.ascontiguousarray(ids), np.ascontiguousarray(rows)

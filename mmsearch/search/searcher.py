@@ -12,7 +12,8 @@ from mmsearch.catalog.catalog import Catalog
 from mmsearch.catalog.records import EncoderInfo
 from mmsearch.catalog.vectors import VectorFile
 from mmsearch.errors import MmsearchError, UsageError
-from mmsearch.index.faiss_index import FaissIndex, Snapshots
+from mmsearch.index.engine import EngineIndex
+from mmsearch.index.snapshots import Snapshots
 from mmsearch.search.defaults import Defaults
 from mmsearch.search.hits import hit_of
 from mmsearch.search.indexes import Indexes
@@ -53,7 +54,7 @@ class Searcher:
         self._measured: Relevance | None = None
         self._defaults: tuple[int, Defaults] | None = None
 
-    def index(self, modality: Modality) -> FaissIndex:
+    def index(self, modality: Modality) -> EngineIndex:
         """The index of one modality, caught up with the catalog."""
         self._indexes.refresh()
         return self._indexes.get(modality)

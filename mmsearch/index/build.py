@@ -1,0 +1,196 @@
+"""Make an index of stored rows, and find out how far its searches must look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import faiss
+import numpy as np
+
+from mmsearch.index.coded_index import CodedIndex, Effort, K
+from mmsearch.index.engine import EngineIndex
+from mmsearch.index.faiss_index import FaissIndex
+from mmsearch.index.goals import Goals
+from mmsearch.index.planner import VECTORS_PER_CENTROID, Choice, megabytes, memory_bytes
+from mmsearch.index.rotation import Rotation
+from mmsearch.index.stored import ROWS_AT_A_TIME, RowStore, scores_of
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from mmsearch.index.engine import Rows
+    from mmsearch.types import Ids, Vectors
+
+# Of k-means; the 0.1 % of recall that 25 rounds gain costs as much time as all the rest (2026-11).
+ROUNDS = 6
+# Numbers of candidates to try: a quarter more costs a third more time. Texts searched in pictures
+# need many, for all pictures are nearly as far from a text (docs/index.md).
+CANDIDATES = (20, 30, 50, 75, 100, 150, 200, 300, 400, 600, 800, 1200, 1600, 2400, 3200)
+FEW_CANDIDATES = 400
+# An item as good as the k-th nearest counts as found; rounding of an inner product in float32.
+TIE_TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Queries (n, d) as users may ask them, in groups whose recall counts apart, each not empty."""
+
+    groups: tuple[Vectors, ...]
+
+    @property
+    def queries(self) -> Vectors:
+        return np.ascontiguousarray(np.concatenate(self.groups), np.float32)
+
+    def worst(self, found: npt.NDArray[np.float64]) -> float:
+        """The mean of `found`, one number a query, in the group where it is least."""
+        ends = np.cumsum([len(group) for group in self.groups])[:-1]
+        return min(float(part.mean()) for part in np.split(found, ends))
+
+
+class Truth:
+    """The score of the K-th nearest vector of each query, of vectors that come in parts."""
+
+    def __init__(self, sample: Sample) -> None:
+        self._queries = sample.queries
+        self._best = np.full((len(self._queries), K), -np.inf, np.float32)
+
+    def see(self, vectors: Vectors) -> None:
+        scores = np.hstack([self._best, self._queries @ vectors.T])
+        self._best = np.partition(scores, -K, axis=1)[:, -K:]
+
+    @property
+    def least(self) -> Vectors:
+        """(n,) float32; -inf where there were fewer than K vectors."""
+        least: Vectors = self._best.min(axis=1)
+        return least
+
+
+def build(
+    choice: Choice, ids: Ids, rows: Rows, store: RowStore, goals: Goals, sample: Sample | None
+) -> EngineIndex:
+    """An index of the chosen kind over the items `ids`, whose vectors are `rows` of the store.
+
+    Codes are searched as far as it takes to reach the goal's recall on `sample` (None: on its own
+    vectors). Where they cannot, the index is exact if the memory allows that, and otherwise goes as
+    far as it can and says so.
+    """
+    if choice.kind == "exact" or not len(ids):
+        return _exact(choice.why, ids, rows, store)
+    sample = sample or Sample((store.read(spaced(rows, 64)),))
+    index, truth = coded(choice, ids, rows, store, sample)
+    index.effort, reached = calibrate(index, store, sample, truth.least, goals.recall)
+    if reached < goals.recall:
+        needs = memory_bytes("exact", len(ids), store.dim)
+        short = f"codes reach a recall of {reached:.4f} only, not {goals.recall:g}"
+        if goals.memory_bytes is None or needs <= goals.memory_bytes:
+            return _exact(f"exact float16, for {short}", ids, rows, store)
+        index.why += f"; {short}, and exact search would need {megabytes(needs)}"
+    else:
+        index.why += f"; recall@{K} {reached:.4f} on {len(sample.queries)} queries"
+    return index
+
+
+def coded(
+    choice: Choice, ids: Ids, rows: Rows, store: RowStore, sample: Sample
+) -> tuple[CodedIndex, Truth]:
+    """The codes of all items, to be searched in full, and the truth for `sample`."""
+    rotation = Rotation.random(store.dim)
+    training = spaced(rows, max(choice.lists * VECTORS_PER_CENTROID, 1_000))
+    codes = train(choice, rotation(store.read(training)))
+    index = CodedIndex(
+        store,
+        codes,
+        rotation,
+        Effort(choice.lists, CANDIDATES[-1]),
+        built_for=len(ids),
+        why=choice.why,
+    )
+    truth = Truth(sample)
+    for start in range(0, len(ids), ROWS_AT_A_TIME):
+        part = slice(start, start + ROWS_AT_A_TIME)
+        vectors = store.read(rows[part])
+        truth.see(vectors)
+        index.add_read(ids[part], rows[part], vectors)
+    return index, truth
+
+
+def train(choice: Choice, turned: Vectors) -> faiss.IndexIVF:
+    """An empty index of codes with the centroids of `turned` (n, d), rotated vectors.
+
+    Lists are chosen by distance: by inner product some would be near to everything (recall 0.88 in
+    place of 0.99, 2026-11). One list is read in FastScan's layout, twice as fast; many stay in the
+    plain one, which can be memory-mapped.
+    """
+    dim = turned.shape[1]
+    turned = np.ascontiguousarray(turned)
+    centroids = turned.mean(axis=0, keepdims=True)
+    if choice.lists > 1:
+        clustering = faiss.Clustering(dim, choice.lists)
+        clustering.niter = ROUNDS
+        clustering.min_points_per_centroid = 1  # says nothing of few: the planner saw to it
+        clustering.max_points_per_centroid = 2 * VECTORS_PER_CENTROID
+        clustering.train(turned, faiss.IndexFlatL2(dim))
+        centroids = faiss.vector_to_array(clustering.centroids).reshape(choice.lists, dim)
+    quantizer = faiss.IndexFlatL2(dim)
+    quantizer.add(np.ascontiguousarray(centroids))
+    layout = faiss.IndexIVFRaBitQFastScan if choice.lists == 1 else faiss.IndexIVFRaBitQ
+    codes = layout(quantizer, dim, choice.lists, faiss.METRIC_INNER_PRODUCT)
+    codes.own_fields = True
+    quantizer.this.disown()
+    codes.train(turned)
+    return codes
+
+
+def calibrate(
+    index: CodedIndex, store: RowStore, sample: Sample, least: Vectors, recall: float
+) -> tuple[Effort, float]:
+    """The smallest effort that reaches `recall` with something to spare, and what it reaches.
+
+    The sample is small: a quarter of the allowed loss is kept in hand, half while lists are chosen.
+    """
+    for most in (FEW_CANDIDATES, CANDIDATES[-1]):
+        found = found_by_depth(index, store, sample, least, index.lists, most)
+        if found[max(found)] >= 1 - (1 - recall) / 2:
+            break
+    else:
+        return Effort(index.lists, CANDIDATES[-1]), found[max(found)]
+    low, high = 0, (index.lists - 1).bit_length()  # probes 2 ** high: all lists
+    while low < high:
+        middle = (low + high) // 2
+        some = found_by_depth(index, store, sample, least, 2**middle, most)
+        if some[max(some)] >= 1 - (1 - recall) / 2:
+            high, found = middle, some
+        else:
+            low = middle + 1
+    enough = [depth for depth in found if found[depth] >= 1 - (1 - recall) * 3 / 4]
+    depth = min(enough, default=max(found))
+    return Effort(min(2**high, index.lists), depth), found[depth]
+
+
+def found_by_depth(
+    index: CodedIndex, store: RowStore, sample: Sample, least: Vectors, probes: int, most: int
+) -> dict[int, float]:
+    """Number of candidates, up to `most` -> recall@K with them, in the sample's worst group."""
+    candidates = index.candidates(sample.queries, most, probes)
+    scores = scores_of(store, sample.queries, candidates, index.rows)
+    good = np.isfinite(scores) & (scores >= least[:, None] - TIE_TOLERANCE)
+    hits = np.minimum(np.cumsum(good, axis=1), K) / min(K, len(index))
+    return {
+        depth: sample.worst(hits[:, min(depth, most) - 1]) for depth in CANDIDATES if depth <= most
+    }
+
+
+def spaced(rows: Rows, count: int) -> Rows:
+    """At most `count` of `rows`, evenly spaced."""
+    if len(rows) <= count:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, count).astype(np.int64)]
+
+
+def _exact(why: str, ids: Ids, rows: Rows, store: RowStore) -> FaissIndex:
+    index = FaissIndex(store.dim, store=store, why=why)
+    for start in range(0, len(ids), ROWS_AT_A_TIME):
+        part = slice(start, start + ROWS_AT_A_TIME)
+        index.add_rows(ids[part], rows[part])
+    return index

@@ -1,0 +1,211 @@
+"""An index of one-bit codes: it finds candidates among codes and scores them on the stored vectors.
+
+A code is the sign of each number of an item's vector, rotated, less the centroid of its list, with
+two factors that make an unbiased estimate of the inner product of it (RaBitQ: Gao and Long 2024,
+arXiv:2405.12497). With one list every code is read on each query; with many lists (IVF) those of
+the `probes` centroids nearest to the query. The answers' scores are those of the stored vectors.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import faiss
+import numpy as np
+
+from mmsearch.index.engine import KindName, Plan
+from mmsearch.index.rotation import Rotation
+from mmsearch.index.stored import ROWS_AT_A_TIME, RowStore, in_order, nearest, scores_of
+
+if TYPE_CHECKING:
+    from mmsearch.index.engine import Rows
+    from mmsearch.types import Ids, Vectors
+
+QUERY_BITS = (
+    4  # of a number of the query; with 2, recall@10 falls by 0.001, with 1 by 0.05 (2026-11)
+)
+# Up to so many allowed items are scored on their stored vectors, all of them: about 2 us each.
+MAX_COPIED = 4_000
+# Where candidates would be a quarter of all, reading codes first saves nothing.
+LEAST_GAIN = 4
+K = 10  # what Effort.candidates is for
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How far a search looks: into `probes` lists, at `candidates` stored vectors for k = 10."""
+
+    probes: int
+    candidates: int
+
+    def depth(self, k: int) -> int:
+        """Candidates for the k best: k, and a margin that grows as the noise of a rank does."""
+        return k + math.ceil((self.candidates - K) * math.sqrt(max(k, K) / K))
+
+
+class CodedIndex:
+    """See the EngineIndex protocol. `codes` is a trained IndexIVFRaBitQ, or its FastScan form.
+
+    `rows[id]` is the row of an item's stored vector, -1 for none: the items of the index. While
+    `mapped`, the rows, and the codes of IndexIVFRaBitQ, are views of a snapshot; the first change
+    makes them the index's own.
+    """
+
+    def __init__(
+        self,
+        store: RowStore,
+        codes: Any,
+        rotation: Rotation,
+        effort: Effort,
+        *,
+        rows: Rows | None = None,
+        size: int = 0,
+        seq: int = 0,
+        why: str = "",
+        built_for: int = 0,
+        mapped: bool = False,
+    ) -> None:
+        self.seq = seq
+        self.effort = effort
+        self.rotation = rotation
+        self.why = why
+        self.built_for = built_for  # as many vectors as it was trained for
+        self.codes = codes
+        self._store = store
+        self._rows = np.empty(0, np.int64) if rows is None else rows
+        self._size = size
+        self._mapped = mapped
+
+    @property
+    def kind(self) -> KindName:
+        return "rabitq" if self.lists == 1 else "ivf"
+
+    @property
+    def lists(self) -> int:
+        return int(self.codes.nlist)
+
+    def __len__(self) -> int:
+        return self._size
+
+    @property
+    def rows(self) -> Rows:
+        """(largest id + 1,) int64: the row of each item's stored vector, -1 for none."""
+        return self._rows
+
+    @property
+    def ids(self) -> Ids:
+        return np.flatnonzero(self._rows >= 0)
+
+    def vectors(self, ids: Ids) -> Vectors:
+        return self._store.read(self._rows[ids])
+
+    # ---- changing
+
+    def add_rows(self, ids: Ids, rows: Rows) -> None:
+        if not len(ids):
+            return
+        self.remove(ids)
+        self._own(int(ids.max()) + 1)
+        for start in range(0, len(ids), ROWS_AT_A_TIME):
+            part = slice(start, start + ROWS_AT_A_TIME)
+            self.add_read(ids[part], rows[part], self._store.read(rows[part]))
+
+    def add_read(self, ids: Ids, rows: Rows, vectors: Vectors) -> None:
+        """Add items that are not here yet, whose stored `vectors` (n, d) were read already."""
+        self._own(int(ids.max()) + 1)
+        self.codes.add_with_ids(self.rotation(vectors), np.ascontiguousarray(ids, np.int64))
+        self._rows[ids] = rows
+        self._size += len(ids)
+
+    def remove(self, ids: Ids) -> None:
+        there = np.unique(self._known(ids))
+        if len(there):
+            self._own(len(self._rows))
+            self.codes.remove_ids(faiss.IDSelectorBatch(there))
+            self._rows[there] = -1
+            self._size -= len(there)
+
+    def _known(self, ids: Ids) -> Ids:
+        inside = ids[(ids >= 0) & (ids < len(self._rows))]
+        known: Ids = np.ascontiguousarray(inside[self._rows[inside] >= 0], np.int64)
+        return known
+
+    def _own(self, length: int) -> None:
+        """Make codes and rows changeable, with room for ids below `length`."""
+        if self._mapped:
+            self._rows = np.array(self._rows)
+        if self._mapped and isinstance(self.codes, faiss.IndexIVFRaBitQ):
+            old = self.codes.invlists
+            own = faiss.ArrayInvertedLists(old.nlist, old.code_size)
+            everything = faiss.InvertedLists.SUBSET_TYPE_ID_RANGE
+            old.copy_subset_to(own, everything, 0, np.iinfo(np.int64).max)
+            self.codes.replace_invlists(own, True)
+            own.this.disown()
+        self._mapped = False
+        if len(self._rows) < length:
+            # Half as much again: adding one by one stays linear.
+            more = max(length, len(self._rows) * 3 // 2) - len(self._rows)
+            self._rows = np.concatenate([self._rows, np.full(more, -1, np.int64)])
+
+    # ---- searching
+
+    def plan(self, allowed: Ids | None) -> Plan:
+        return self._plan(None if allowed is None else np.unique(self._known(allowed)))
+
+    def _plan(self, chosen: Ids | None) -> Plan:
+        if chosen is None or len(chosen) == self._size:
+            return Plan("all", self._size, self._size)
+        few = len(chosen) <= MAX_COPIED
+        return Plan("copied" if few else "bitmap", len(chosen), self._size)
+
+    def search(self, queries: Vectors, k: int, allowed: Ids | None = None) -> tuple[Vectors, Ids]:
+        chosen = None if allowed is None else np.unique(self._known(allowed))
+        plan = self._plan(chosen)
+        k = min(k, plan.candidates)
+        if k == 0:
+            empty = np.empty((len(queries), 0))
+            return empty.astype(np.float32), empty.astype(np.int64)
+        queries = np.ascontiguousarray(queries, np.float32)
+        depth = self.effort.depth(k)
+        if plan.way == "copied" or depth * LEAST_GAIN >= plan.candidates:
+            return self._exact(queries, k, chosen)
+        selector = None
+        probes = self.effort.probes
+        if chosen is not None and plan.way == "bitmap":
+            bits = np.zeros(len(self._rows), np.bool_)
+            bits[chosen] = True
+            selector = faiss.IDSelectorBitmap(np.packbits(bits, bitorder="little"))
+            # As many allowed items are looked at as there would be items without a filter.
+            probes = math.ceil(probes * plan.size / plan.candidates)
+        found = self.candidates(queries, depth, probes, selector)
+        found_scores = scores_of(self._store, queries, found, self._rows)
+        scores, ids = in_order(found_scores, found)
+        scores, ids = scores[:, :k], ids[:, :k]
+        short = ids[:, -1] < 0
+        if short.any():  # their lists hold too few
+            scores[short], ids[short] = self._exact(queries[short], k, chosen)
+        return scores, ids
+
+    def candidates(self, queries: Vectors, depth: int, probes: int, selector: Any = None) -> Ids:
+        """(n, depth) ids by their estimated scores, best first; -1 where `probes` lists hold less.
+
+        `queries` (n, d) are contiguous float32.
+        """
+        probes = min(probes, self.lists)
+        if isinstance(self.codes, faiss.IndexIVFRaBitQ):
+            parameters = faiss.IVFRaBitQSearchParameters()
+            parameters.qb = QUERY_BITS
+        else:
+            parameters = faiss.IVFSearchParameters()  # FastScan has its own 8 bits
+        parameters.nprobe = probes
+        if selector is not None:
+            parameters.sel = selector
+        turned = np.ascontiguousarray(self.rotation(queries))
+        found: Ids = self.codes.search(turned, depth, params=parameters)[1]
+        return found
+
+    def _exact(self, queries: Vectors, k: int, chosen: Ids | None) -> tuple[Vectors, Ids]:
+        ids = self.ids if chosen is None else chosen
+        return nearest(self._store, queries, ids, self._rows[ids], k)

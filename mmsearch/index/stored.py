@@ -1,0 +1,81 @@
+"""Exact scores from the stored vectors, for the answers of every index that only sketches them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from mmsearch.types import Ids, Vectors
+
+    Rows = npt.NDArray[np.int64]
+
+ROWS_AT_A_TIME = 8_192  # 16 MB of float32 at d = 512
+ELEMENTS_AT_A_TIME = 8_000_000  # 32 MB of float32
+
+
+class RowStore(Protocol):
+    """Where the vectors are: catalog.vectors.VectorFile, memory-mapped."""
+
+    dim: int
+
+    def read(self, rows: Rows) -> Vectors:
+        """(n, d) float32 rows in the order asked. Raises CorruptionError."""
+        ...
+
+
+def top_k(scores: Vectors, ids: Ids, k: int) -> tuple[Vectors, Ids]:
+    """The k best of each row: scores (n, m), ids (m,) ascending -> both (n, k), k <= m.
+
+    Best first, ties by ascending id, also where the k-th is one of many equals.
+    """
+    best = np.empty((len(scores), k), np.float32)
+    found = np.empty((len(scores), k), np.int64)
+    for number, row in enumerate(scores):
+        least = np.partition(row, -k)[-k]
+        places = np.flatnonzero(row >= least)
+        places = places[np.argsort(-row[places], kind="stable")[:k]]
+        best[number], found[number] = row[places], ids[places]
+    return best, found
+
+
+def nearest(store: RowStore, queries: Vectors, ids: Ids, rows: Rows, k: int) -> tuple[Vectors, Ids]:
+    """The k best of the items `ids` (m,), ascending, whose vectors are `rows` (m,); k <= m."""
+    scores = np.empty((len(queries), k), np.float32)
+    found = np.empty((len(queries), k), np.int64)
+    step = max(1, ELEMENTS_AT_A_TIME // len(ids))
+    for start in range(0, len(queries), step):
+        part = slice(start, start + step)
+        # (step, m): all scores of a few queries, so that ties are seen whole.
+        every = np.empty((len(queries[part]), len(ids)), np.float32)
+        for first in range(0, len(ids), ROWS_AT_A_TIME):
+            some = slice(first, first + ROWS_AT_A_TIME)
+            every[:, some] = queries[part] @ store.read(rows[some]).T
+        scores[part], found[part] = top_k(every, ids, k)
+    return scores, found
+
+
+def scores_of(store: RowStore, queries: Vectors, candidates: Ids, row_of: Rows) -> Vectors:
+    """(n, m) float32: each query (n, d) times its own candidates' vectors; -inf where id is -1.
+
+    `row_of[id]` is the row of the item's vector.
+    """
+    scores = np.full(candidates.shape, -np.inf, np.float32)
+    step = max(1, ELEMENTS_AT_A_TIME // max(1, candidates.shape[1] * store.dim))
+    for start in range(0, len(queries), step):
+        ids = candidates[start : start + step]
+        there = ids >= 0
+        vectors = np.zeros((*ids.shape, store.dim), np.float32)  # (step, m, d)
+        vectors[there] = store.read(row_of[ids[there]])
+        own = np.matmul(vectors, queries[start : start + step, :, None])[:, :, 0]
+        np.copyto(scores[start : start + step], own, where=there)
+    return scores
+
+
+def in_order(scores: Vectors, ids: Ids) -> tuple[Vectors, Ids]:
+    """Both (n, m), each row best first, ties by ascending id."""
+    order = np.lexsort((ids, -scores), axis=1)
+    return np.take_along_axis(scores, order, axis=1), np.take_along_axis(ids, order, axis=1)
