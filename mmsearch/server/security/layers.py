@@ -1,0 +1,84 @@
+"""The order of the guards: what costs least and tells a stranger least comes first."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, Request, Response
+
+from mmsearch.errors import UsageError
+from mmsearch.server import metrics as figures
+from mmsearch.server import tracing
+from mmsearch.server.metrics import Metrics
+from mmsearch.server.problems import responses
+from mmsearch.server.security.bodies import Bodies
+from mmsearch.server.security.gate import Check, Gate
+from mmsearch.server.security.headers import Headers
+from mmsearch.server.security.identity import Identify, KeyFile, authorize
+from mmsearch.server.security.observe import Bugs, Observe
+from mmsearch.server.security.rate import Rate
+from mmsearch.server.security.requests import (
+    Hosts,
+    LinkedFilters,
+    check_method,
+    check_origin,
+    check_path,
+    is_local,
+)
+from mmsearch.server.settings import Settings
+
+
+def add_layers(app: FastAPI, settings: Settings) -> None:
+    """Raises UsageError for an open address without keys, InputError for a bad file of keys."""
+    if not settings.has_keys and not is_local(settings.host):
+        raise UsageError(
+            f"{settings.host} is open to other machines, and there are no API keys: name a file "
+            "of them, or listen on 127.0.0.1"
+        )
+    metrics: Metrics = app.state.metrics
+    spans = tracing.from_environment()
+    if spans is not None:
+        metrics.on_stage = spans.stage
+    _add_route(app, metrics)
+    # The last one added is the outermost.
+    app.add_middleware(Bodies, settings=settings)
+    app.add_middleware(Gate, checks=_checks(settings))
+    app.add_middleware(Bugs)
+    app.add_middleware(Headers)
+    app.add_middleware(Observe, metrics=metrics, tracing=spans, log_queries=settings.log_queries)
+
+
+def _checks(settings: Settings) -> list[Check]:
+    checks: list[Check] = [
+        Hosts(settings.trusted_hosts, only_local=not settings.has_keys),
+        check_path,
+        check_method,
+    ]
+    if settings.keys_file is None:
+        checks.append(check_origin)
+    else:
+        checks.append(Identify(KeyFile(settings.keys_file)))
+    if settings.requests_per_second > 0:
+        # Before strangers are refused: guessing keys is limited too.
+        checks.append(Rate(settings.requests_per_second, settings.burst))
+    if settings.keys_file is not None:
+        checks.append(authorize)
+    checks.append(LinkedFilters(settings.max_filter_depth))
+    return checks
+
+
+def _add_route(app: FastAPI, metrics: Metrics) -> None:
+    async def serve_metrics(request: Request) -> Response:
+        """What the server counts and times, in Prometheus' text format."""
+        return Response(metrics.render(), headers={"Content-Type": figures.MEDIA_TYPE})
+
+    app.add_api_route(
+        "/metrics",
+        serve_metrics,
+        methods=["GET"],
+        tags=["server"],
+        operation_id="metrics",
+        response_class=Response,
+        responses={
+            200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
+            **responses(401, 403, 429),
+        },
+    )
