@@ -151,20 +151,28 @@ class Collection:
         batch_size: int | None = None,
         workers: int | None = None,
         allow_empty: bool = False,
+        url_hosts: Sequence[str] = (),
         on_progress: OnProgress | None = None,
     ) -> IndexReport:
         """Bring the collection up to date with folders, pictures, texts and tables.
 
-        `model` None: the collection's own, or `mini` for a new one. Raises RootError,
-        EncoderMismatchError, LockedError, ModelError, StorageError; a bad file is a line in the
-        report, not an error.
+        `model` None: the collection's own, or `mini` for a new one. `url_hosts` (cdn.example.com,
+        *.example.com, example.com:8080) are those from which tables may have pictures fetched; the
+        collection keeps them. Raises RootError, EncoderMismatchError, LockedError, ModelError,
+        StorageError, UsageError; a bad file is a line in the report, not an error.
         """
+        from mmsearch.ingest.kept import drop_unused_pictures
+
         if isinstance(paths, str | Path):
             paths = [paths]
         if not paths:
             raise UsageError("nothing to index: name at least one folder or file")
-        with self._ingesting(model, device, batch_size, workers, on_progress) as (run, notes):
+        with self._ingesting(model, device, batch_size, workers, url_hosts, on_progress) as (
+            run,
+            notes,
+        ):
             report = run.run([Path(path) for path in paths], allow_empty=allow_empty)
+            drop_unused_pictures(run.replaced, self._catalog, self._layout)
             self._answers.save_old_snapshots(on_progress)
         return replace(report, notes=tuple(notes))
 
@@ -176,20 +184,27 @@ class Collection:
         device: str | None = None,
         batch_size: int | None = None,
         workers: int | None = None,
+        url_hosts: Sequence[str] = (),
         on_progress: OnProgress | None = None,
     ) -> IndexReport:
         """Add items, or replace those whose key is known; only what changed is encoded.
 
         A row has a `key`, a `text` (or `title` and `description`), an `image` (a path, relative to
-        the collection's folder, or bytes, which the collection keeps), or both, a `group`, and
-        `attributes` (a mapping; any other column is one too), under the names that tables use.
+        the collection's folder, or bytes, which the collection keeps, or a web address whose host
+        is one of `url_hosts`), or both, a `group`, and `attributes` (a mapping; any other column is
+        one too), under the names that tables use. `images` may list several pictures of the item:
+        those behind the first become items KEY#2, KEY#3, ... of its group and follow it.
 
         A row that fails is a line in the report and leaves its item as it was. No later `index`
         misses these items: only `remove` forgets them. Raises as `index` does.
         """
-        from mmsearch.ingest.rows import drop_unused_pictures, rows_to_items
+        from mmsearch.ingest.kept import drop_unused_pictures
+        from mmsearch.ingest.rows import rows_to_items
 
-        with self._ingesting(model, device, batch_size, workers, on_progress) as (run, notes):
+        with self._ingesting(model, device, batch_size, workers, url_hosts, on_progress) as (
+            run,
+            notes,
+        ):
             kept: set[bytes] = set()
             report = run.take(rows_to_items(rows, self._layout, kept))
             drop_unused_pictures(kept | run.replaced, self._catalog, self._layout)
@@ -200,8 +215,8 @@ class Collection:
         """Set attributes of items by key, and remove those whose new value is None.
 
         Nothing is encoded, and attributes that are not named stay. A key that cannot be updated
-        is a line in the report. What a table says of its rows holds again after its next `index`.
-        Raises LockedError, StorageError.
+        is a line in the report. The next `index` of a table leaves them as they are, but for the
+        columns in which a row says something new. Raises LockedError, StorageError.
         """
         from mmsearch.ingest.attributes import update_attributes
 
@@ -213,7 +228,7 @@ class Collection:
 
         Returns how many items that were. Raises ItemNotFoundError, LockedError, StorageError.
         """
-        from mmsearch.ingest.rows import drop_unused_pictures
+        from mmsearch.ingest.kept import drop_unused_pictures
 
         with self._layout.writing():
             found = self._catalog.by_key(keys)
@@ -487,6 +502,7 @@ class Collection:
         device: str | None,
         batch_size: int | None,
         workers: int | None,
+        url_hosts: Sequence[str],
         on_progress: OnProgress | None,
     ) -> Iterator[tuple[Ingest, list[str]]]:
         """A run under the writer's lock, and the notes that it will have made."""
@@ -509,10 +525,15 @@ class Collection:
             return encoder
 
         with self._layout.writing():
-            yield (
-                Ingest(self._catalog, self._layout, load, workers=workers, on_progress=on_progress),
-                notes,
+            run = Ingest(
+                self._catalog,
+                self._layout,
+                load,
+                workers=workers,
+                url_hosts=url_hosts,
+                on_progress=on_progress,
             )
+            yield run, notes
 
     def _info(self) -> EncoderInfo:
         info = self._catalog.encoder()

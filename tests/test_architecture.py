@@ -19,6 +19,7 @@ ARROWS = {
     "types": set[str](),
     "durable": set[str](),
     "pool": set[str](),
+    "fetch": GROUND,
     "errors": set[str](),
     "keys": set[str](),
     "images": GROUND,
@@ -38,7 +39,8 @@ ARROWS = {
     "status": GROUND | {"catalog", "index", "layout"},
     "quick": GROUND | {"encoders", "ranking", "catalog", "durable"},
     "answers": GROUND | {"catalog", "layout", "loading", "search", "quick"},
-    "ingest": GROUND | {"scan", "images", "tables", "catalog", "layout", "durable", "pool"},
+    "ingest": GROUND
+    | {"scan", "images", "tables", "catalog", "layout", "durable", "pool", "fetch"},
     "search": GROUND
     | {"images", "encoders", "catalog", "index", "models", "filters", "columns"}
     | {"ranking", "durable"},

@@ -14,6 +14,7 @@ from mmsearch.cli.options import (
     DEFAULT_MODEL,
     EXIT_INTERRUPTED,
     EXIT_SKIPPED,
+    AllowUrlOption,
     CollectionOption,
     JsonOption,
     open_collection,
@@ -50,6 +51,7 @@ def index(
             help="Believe a folder that had files and is empty now: its items go missing.",
         ),
     ] = False,
+    allow_url: AllowUrlOption = None,
     as_json: JsonOption = False,
     collection: CollectionOption = None,
 ) -> None:
@@ -63,6 +65,7 @@ def index(
     Example:
       mmsearch index ~/Pictures
       mmsearch index products.csv --model best --collection shop.mmsearch
+      mmsearch index products.csv --allow-url cdn.example.com
     """
     from mmsearch.scan import Scan
 
@@ -76,6 +79,7 @@ def index(
                 batch_size=batch_size,
                 workers=workers,
                 allow_empty=allow_empty,
+                url_hosts=allow_url or (),
                 on_progress=bar,
             )
         used_model = opened.status().model

@@ -23,6 +23,16 @@ CollectionOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
 
+AllowUrlOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-url",
+        metavar="HOST",
+        help="Fetch pictures that tables name by URL from this host; may be given several times. "
+        "cdn.example.com, *.example.com or example.com:8080.",
+    ),
+]
+
 
 def open_collection(ctx: typer.Context, named: Path | None, *, create: bool = False) -> Collection:
     """The collection that the command line names, or else the one found upwards from here.

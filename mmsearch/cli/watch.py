@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mmsearch.cli import render
-from mmsearch.cli.options import CollectionOption, JsonOption, open_collection
+from mmsearch.cli.options import AllowUrlOption, CollectionOption, JsonOption, open_collection
 from mmsearch.cli.progress import ProgressBar
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def watch(
             "--poll", help="Look at all files again and again, for drives that tell of no change."
         ),
     ] = False,
+    allow_url: AllowUrlOption = None,
     as_json: JsonOption = False,
     collection: CollectionOption = None,
 ) -> None:
@@ -78,6 +79,7 @@ def watch(
             device=device,
             batch_size=batch_size,
             workers=workers,
+            url_hosts=allow_url or (),
         ):
             typer.echo(_event_json(event) if as_json else _event_text(event))
             sys.stdout.flush()

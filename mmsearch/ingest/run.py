@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mmsearch.catalog.catalog import Catalog
 from mmsearch.catalog.records import StoredItem, Write
-from mmsearch.errors import ImageError
-from mmsearch.images import decode, read
+from mmsearch.errors import InputError
+from mmsearch.images import Contents, decode, read
 from mmsearch.ingest.embed import Embedder
+from mmsearch.ingest.kept import keep_picture
 from mmsearch.ingest.known import Known, text_digest
 from mmsearch.ingest.plan import HANDED_OVER, Plan, plan_items, plan_scan, told_and_given
 from mmsearch.layout import Layout
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 # A batch without new pictures (moved, duplicate or text-only items) is committed at this size.
 ITEMS_PER_COMMIT = 1000
+# Requests for pictures on the web at the same time: they wait, and take no core meanwhile.
+FETCHES = 8
 
 Outcome = Literal["added", "changed", "moved", "same"]
 Vanished = dict[bytes, list[StoredItem]]  # what an item that moved is recognised by
@@ -73,16 +76,25 @@ class Ingest:
         load_encoder: Callable[[], Encoder],
         *,
         workers: int | None = None,
+        url_hosts: Sequence[str] = (),
         on_progress: OnProgress | None = None,
     ) -> None:
+        """`url_hosts`: where pictures may be fetched from. Raises UsageError if it is no list of
+        hosts (fetch.read_hosts)."""
+        if url_hosts:
+            from mmsearch.fetch import read_hosts
+
+            read_hosts(url_hosts)
+        self._url_hosts = url_hosts
         self._catalog = catalog
+        self._layout = layout
         self._base = layout.base
         self._progress = on_progress or (lambda _progress: None)
         self._embedder = Embedder(catalog, layout, load_encoder, self._progress)
         self._workers = workers or default_workers()
         self._tally = _Tally()
         self._known = Known(catalog, whole=False)
-        self.replaced: set[bytes] = set()  # pictures of items that `take` may have replaced
+        self.replaced: set[bytes] = set()  # kept pictures of items that may have others now
 
     def run(self, roots: Sequence[Path], *, allow_empty: bool = False) -> IndexReport:
         """Bring the catalog up to date with `roots`.
@@ -105,6 +117,9 @@ class Ingest:
         for item in plan.unseen:
             vanished.setdefault(_identity(item), []).append(item)
         interrupted = self._carry_out(plan, vanished)
+        self.replaced.update(
+            old.image_digest for _, old in plan.todo if old and old.url and old.image_digest
+        )
         if scan.complete and not interrupted:
             gone = [item.id for items in vanished.values() for item in items if item.live]
             if gone or plan.over:
@@ -202,7 +217,9 @@ class Ingest:
         for decoded in in_order(
             todo,
             self._decode,
-            workers=self._workers,
+            workers=max(self._workers, FETCHES)
+            if any(one.url for one, _ in todo)
+            else self._workers,
             window=lambda: self._embedder.in_flight(self._workers),
         ):
             batch.append(decoded)
@@ -221,21 +238,38 @@ class Ingest:
 
     def _decode(self, one: tuple[Source, StoredItem | None]) -> _Decoded:
         source, old = one
-        if source.path is None:
+        if source.path is None and source.url is None:
             return _Decoded(source, old)
         started = time.perf_counter()
         try:
-            contents = read(source.path)
+            contents = self._read(source)
             seconds = time.perf_counter() - started
             if ("image", contents.digest) in self._known:
+                source = self._kept(source, contents)
                 return _Decoded(source, old, contents.digest, seconds=seconds)
             encoder = self._embedder.encoder
             started = time.perf_counter()
             pixels = encoder.preprocess(decode(contents, encoder.image_size).image)
             seconds += time.perf_counter() - started
+            source = self._kept(source, contents)
             return _Decoded(source, old, contents.digest, pixels, seconds=seconds)
-        except ImageError as error:
+        except InputError as error:
             return _Decoded(source, old, error=str(error))
+
+    def _read(self, source: Source) -> Contents:
+        """The picture's file, or what its address gives. Raises InputError."""
+        if source.url is None:
+            assert source.path is not None
+            return read(source.path)
+        from mmsearch.fetch import fetch_image
+
+        return replace(read(fetch_image(source.url, self._url_hosts)), name=source.url)
+
+    def _kept(self, source: Source, contents: Contents) -> Source:
+        """A picture without a file gets one; only pictures that can be decoded come here."""
+        if source.url is None:
+            return source
+        return replace(source, path=keep_picture(contents, self._layout))
 
     def _commit(self, batch: list[_Decoded], vanished: Vanished) -> None:
         write = Write()
@@ -306,6 +340,10 @@ class Ingest:
         failure = Failure(one.source.key, one.error or "")
         self._tally.failures.append(failure)
         if one.source.origin == HANDED_OVER:
+            return
+        if one.source.url is not None:
+            # It may well be there the next time; until then the item is as it was.
+            write.failures.append({**failure_row(failure, None), "origin": one.source.origin})
             return
         write.failures.append(failure_row(failure, one.source))
         if one.old is not None:
