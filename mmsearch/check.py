@@ -34,8 +34,9 @@ def repair(catalog: Catalog, layout: Layout, save_snapshots: Callable[[], None])
     """Forget damaged vectors and rebuild the index snapshots. The caller holds the lock.
 
     The files of forgotten vectors are encoded again by the next `index`, or, in a space that does
-    not answer queries, by the next `reindex`.
+    not answer queries, by the next `reindex`. Types that attributes had once are forgotten as well.
     """
+    catalog.forget_types()
     problems = _problems(catalog, layout)
     if not problems:
         return CheckReport(())

@@ -292,6 +292,27 @@ def test_attribute_that_changes_its_type_only_is_a_change(
     assert collection.search("red", to="text", k=1)[0].attributes == {"new": True}
 
 
+def test_type_that_no_row_has_any_more_is_forgotten(
+    tmp_path: Path, collection: mmsearch.Collection
+) -> None:
+    table = tmp_path / "products.csv"
+
+    def types(*sizes: str) -> set[str]:
+        rows = [f"sku{n},thing {n},{size}" for n, size in enumerate(sizes)]
+        table.write_text("\n".join(["key,title,size", *rows]) + "\n")
+        collection.index([table])
+        return {str(one) for one in collection._catalog.attribute_types()["size"]}
+
+    assert types("42", "XL", "") == {"number", "string", "null"}
+    assert types("42", "XL", "44") == {"number", "string"}
+    assert types("42", "43", "44") == {"number"}
+    assert len(collection.search("thing", where="size > 42", mode="lexical")) == 2
+    assert types("42", "XL") == {"number", "string"}
+    collection.remove(["sku1"])
+    assert collection.check(repair=True).problems == ()
+    assert collection._catalog.attribute_types()["size"] == {"number"}
+
+
 def test_row_that_moves_to_another_table_is_not_missed_with_the_old_one(
     tmp_path: Path, collection: mmsearch.Collection
 ) -> None:

@@ -113,6 +113,16 @@ class Catalog:
             )
             lexical.follow(connection, seq)
 
+    def forget_types(self) -> None:
+        """Forget that an attribute had values of another type once, when no live item has one."""
+        with self._database.reading() as connection:
+            outlived = connection.exec_driver_sql(lexical.OUTLIVED_TYPES).all()
+        if outlived:
+            with self._database.changing() as (connection, _seq):
+                for name, of_type in outlived:
+                    here = attribute_types.c.name == name, attribute_types.c.type == of_type
+                    connection.execute(sa.delete(attribute_types).where(*here))
+
     def record_run(self, report: Mapping[str, Any]) -> None:
         with self._database.writing() as connection:
             finished = datetime.now(UTC).isoformat(timespec="seconds")
@@ -214,7 +224,7 @@ class Catalog:
             return np.fromiter(found, np.int64)
 
     def attribute_types(self) -> dict[str, set[ValueType]]:
-        """The schema for filters.parse: each attribute's types. None is forgotten when it goes."""
+        """The schema for filters.parse: each attribute's types, as `forget_types` left them."""
         types: dict[str, set[ValueType]] = {}
         with self._database.reading() as connection:
             for name, of_type in connection.execute(sa.select(attribute_types)):

@@ -125,6 +125,8 @@ class Ingest:
             if gone or plan.over:
                 self._catalog.commit(Write(states={"missing": gone}, recovered=plan.over))
             self._tally.missing = len(gone)
+        if self._tally.outcomes["changed"] or self._tally.missing:
+            self._catalog.forget_types()
         self._progress(Progress("swept"))
         report = self._report(time.perf_counter() - started, interrupted)
         self._catalog.record_run(asdict(replace(report, failures=report.failures[:100])))
