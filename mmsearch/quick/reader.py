@@ -26,8 +26,8 @@ from mmsearch.ranking.calibrate import DEPTH, Background
 if TYPE_CHECKING:
     from mmsearch.types import Ids, Modality, Vectors
 
-# Schemas of the catalog that this module reads, and which of the tallies it counts.
-COUNTED = {4: "state = 'live'", 5: "state = 'live' AND NOT further"}
+# The schema of the catalog that this module reads, and which of its tallies count items.
+COUNTED = {5: "state = 'live' AND NOT further"}
 # More of them are in the next snapshot; replaying these takes 50 ms.
 MOST_CHANGES = 10_000
 # A background is good for a collection within these shares of what it was measured on.
@@ -127,6 +127,7 @@ def _answer(
     if background[1] is not None:
         best = halves[rows[:DEPTH]].astype(np.float32)
         judged = background[1].relevance(query, scores.astype(np.float64), best)
+        judged = np.clip(judged, 1e-9, 1 - 1e-9)  # as search.rank's log-odds have it
         relevance = [round(float(share), 4) for share in judged[:k]]
         no_match = _no_match(float(judged.max()), background[1].least)
     places = {int(item): place for place, item in enumerate(ids[:k])}

@@ -34,6 +34,7 @@ class Remembered:
 
     def get(self, text: str) -> Vectors | None:
         """The vector of a text; None for one that is not known."""
+        self._fresh.discard(text)
         if not self._path.exists():
             return None
         with suppress(sqlite3.Error, UnicodeEncodeError), closing(self._open()) as connection:

@@ -1,0 +1,560 @@
+"""The quick way of a query in a new process gives what the collection itself gives."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from typer.testing import CliRunner
+
+import mmsearch
+from mmsearch.catalog.schema import SCHEMA_VERSION
+from mmsearch.cli import oneshot
+from mmsearch.encoders.adapted_encoder import AdaptedTextTower
+from mmsearch.encoders.adapter import (
+    ADAPTER_CONFIG,
+    ADAPTER_WEIGHTS,
+    ResidualMap,
+    adapter_config,
+    read_adapter,
+    tensors_of,
+)
+from mmsearch.encoders.fingerprint import folder_fingerprint
+from mmsearch.encoders.text_tower import open_text_tower
+from mmsearch.models.registry import BUNDLED_FOLDER
+from mmsearch.quick import codes, reader, remembered
+from mmsearch.search import relevance
+from mmsearch.search.bank import TYPICAL_QUERIES
+from mmsearch.types import Encoder, Modality, TextEncoder
+
+DIM = 384
+THINGS = TYPICAL_QUERIES[:60]
+TEXTS = (*THINGS[:6], "red car", "Müllers Küche, 5 €", "quarterly tax declaration of 1984", "x")
+
+
+class Painted:
+    """`mini` by name, fingerprint and texts; a picture's vector is that of the thing whose number
+    its first pixel has, and some noise that its pixels decide."""
+
+    name = "mini"
+    image_size = 16
+    batch_size = 64
+    dim = DIM
+
+    def __init__(self, tower: TextEncoder, name: str = "mini") -> None:
+        self.name = name
+        self.fingerprint = tower.fingerprint
+        self._tower = tower
+        self._things = tower.encode_texts(THINGS)
+
+    def preprocess(self, image: Image.Image) -> Any:
+        return np.asarray(image.convert("RGB").resize((16, 16), Image.Resampling.NEAREST), np.uint8)
+
+    def encode_images(self, pixels: Any) -> Any:
+        rows = []
+        for picture in pixels:
+            seed = int.from_bytes(hashlib.blake2b(picture.tobytes(), digest_size=8).digest())
+            noise = np.random.default_rng(seed).normal(size=DIM) / DIM**0.5
+            rows.append(self._things[picture[0, 0, 0] % len(THINGS)] + 1.5 * noise)
+        vectors = np.array(rows, np.float32)
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+    def encode_texts(self, texts: Sequence[str]) -> Any:
+        return self._tower.encode_texts(texts)
+
+
+def picture(path: Path, thing: int, seed: int) -> Path:
+    pixels = np.random.default_rng(seed).integers(0, 256, (16, 16, 3)).astype(np.uint8)
+    pixels[0, 0, 0] = thing
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def mini() -> Painted:
+    tower = open_text_tower(folder_fingerprint(BUNDLED_FOLDER), "mini")
+    assert tower is not None
+    return Painted(tower)
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def small_world(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    """Codes for a collection of some hundred pictures, and a cache of towers of our own."""
+    monkeypatch.setenv("MMSEARCH_CACHE", str(cache))
+    monkeypatch.setattr(codes, "FEW", 50)
+    monkeypatch.setattr(codes, "FIRST", 40)
+
+
+@pytest.fixture(scope="session")
+def grown(tmp_path_factory: pytest.TempPathFactory, mini: Painted, cache: Path) -> Path:
+    """A folder of 240 pictures, three of them twice, and its collection; never changed."""
+    folder = tmp_path_factory.mktemp("album")
+    for number in range(240):
+        picture(folder / f"{number:03}.png", number % 60, number)
+    for number in range(3):
+        shutil.copy(folder / f"{number:03}.png", folder / f"copy of {number:03}.png")
+    (folder / "003.txt").write_text("a text beside a picture")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(codes, "FEW", 50)
+        patch.setenv("MMSEARCH_CACHE", str(cache))
+        with mmsearch.open(folder, create=True, encoder=mini) as collection:
+            collection.index([folder])
+    with mmsearch.open(folder) as collection:
+        collection.answer("x")  # measures what a score is worth
+        collection.answer("x", to="text")
+    return folder
+
+
+@pytest.fixture
+def album(grown: Path, tmp_path: Path) -> Path:
+    """A copy of it to change."""
+    return Path(shutil.copytree(grown, tmp_path / "album"))
+
+
+def compare(folder: Path, text: str, k: int = 10, to: Modality | None = None) -> reader.QuickAnswer:
+    """The quick answer, after a look at whether the collection's own is the same."""
+    with mmsearch.open(folder) as collection:
+        whole = collection.answer(text, k=k, to=to)
+    quick = reader.answer(folder / ".mmsearch", text, k, to)
+    assert quick is not None, "the quick reader was not sure"
+    assert [hit.key for hit in quick.hits] == [hit.key for hit in whole.hits]
+    assert [hit.score for hit in quick.hits] == pytest.approx(
+        [hit.score for hit in whole.hits], abs=2e-6
+    )
+    assert [hit.relevance for hit in quick.hits] == pytest.approx(
+        [hit.relevance for hit in whole.hits], abs=2e-4
+    )
+    for ours, theirs in zip(quick.hits, whole.hits, strict=True):
+        expected = {**vars(theirs), "score": ours.score, "relevance": ours.relevance}
+        assert ours._asdict() == expected
+    assert quick.no_match == whole.no_match
+    return quick
+
+
+# ---- the same answers
+
+
+@pytest.mark.parametrize("k", [1, 10, 60, 500])
+@pytest.mark.parametrize("to", [None, "image"])
+def test_the_quick_answer_is_the_collections_own(grown: Path, k: int, to: Modality | None) -> None:
+    said = {compare(grown, text, k, to).no_match is None for text in TEXTS}
+    assert said == {True, False}, "the texts should have a match here, and not"
+
+
+def test_equal_pictures_come_in_the_order_of_their_age(grown: Path) -> None:
+    hits = compare(grown, THINGS[1], 20).hits
+    scores = [hit.score for hit in hits]
+    assert len(set(scores)) < len(scores)
+
+
+def test_texts_are_searched_if_asked_for(grown: Path) -> None:
+    (hit,) = compare(grown, "a text", 10, "text").hits
+    assert hit.relevance is None, "one text is no measure"
+
+
+def test_removed_items_are_gone_at_once(album: Path) -> None:
+    best = compare(album, THINGS[2]).hits[0].key
+    with mmsearch.open(album) as collection:
+        collection.remove([best])
+    assert best not in [hit.key for hit in compare(album, THINGS[2]).hits]
+
+
+def test_changes_after_the_snapshot_are_seen(album: Path, mini: Painted) -> None:
+    before = compare(album, THINGS[4]).hits
+    (album / before[0].key).unlink()
+    picture(album / before[1].key, 9, 1234)  # another thing by now
+    picture(album / "new.png", 4, 999)
+    index = album / ".mmsearch" / "index"
+    kept = {path.name: path.read_bytes() for path in index.glob("*.codes")}
+    with mmsearch.open(album, encoder=mini) as collection:
+        collection.index([album])
+    for name, content in kept.items():  # as they were before the run
+        (index / name).write_bytes(content)
+    after = [hit.key for hit in compare(album, THINGS[4], 300).hits]
+    assert before[0].key not in after
+    assert "new.png" in after
+    assert len(after) == 243
+
+
+def test_most_items_changed_leaves_the_rest(album: Path) -> None:
+    with mmsearch.open(album) as collection:
+        keys = [hit.key for hit in collection.search(THINGS[0], k=500)]
+        collection.remove(keys[20:])
+        collection.answer("x")  # measured anew, or found to be too few
+    assert len(compare(album, THINGS[0], 50).hits) == 20
+
+
+def test_a_collection_that_moved_to_an_adapter_is_answered_by_it(
+    album: Path, tmp_path: Path, mini: Painted
+) -> None:
+    from safetensors.numpy import save_file
+
+    draw = np.random.default_rng(3)
+    shapes = {"down": (8, DIM), "bias": (8,), "up": (DIM, 8)}
+    image, text = (
+        ResidualMap(
+            **{name: draw.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+        )
+        for _ in range(2)
+    )
+    folder = tmp_path / "adapter"
+    folder.mkdir()
+    save_file(tensors_of(image, text), folder / ADAPTER_WEIGHTS)
+    config = adapter_config("mini", mini.fingerprint, DIM, "embedding", {})
+    (folder / ADAPTER_CONFIG).write_text(json.dumps(config))
+    adapted = Painted(AdaptedTextTower(mini._tower, read_adapter(folder)), str(folder))
+    with mmsearch.open(album, encoder=mini) as collection:
+        report = collection.reindex(cast("Encoder", adapted))
+    assert report.switched
+    with mmsearch.open(album) as collection:
+        collection.answer("x")
+    there = compare(album, THINGS[3]).hits
+    with mmsearch.open(album, encoder=[mini, cast("Encoder", adapted)]) as collection:
+        collection.rollback()
+    back = compare(album, THINGS[3]).hits
+    assert [hit.key for hit in back] != [hit.key for hit in there]
+
+
+# ---- not sure
+
+
+def test_schema_is_that_of_the_catalog() -> None:
+    """With a new one, see what it changes for `reader`, then name it there."""
+    assert set(reader.COUNTED) == {SCHEMA_VERSION}
+    assert relevance.Relevance.size_changed == reader.SIZE_CHANGED
+
+
+def _damage_middle(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[256:2048] = bytes(1792)  # ids
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda path: path.unlink(),
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(path.read_bytes()[:-5000]),
+        lambda path: path.write_bytes(b"x" + path.read_bytes()[1:]),
+        lambda path: path.write_bytes(path.read_bytes().replace(b'"format": 1', b'"format": 7')),
+        lambda path: path.write_bytes(path.read_bytes().replace(b'"seq": ', b'"seq": 9')),
+        _damage_middle,
+    ],
+    ids=["missing", "empty", "cut short", "other file", "other format", "from the future", "ids"],
+)
+def test_damaged_codes_are_left_alone(album: Path, spoil: Callable[[Path], None]) -> None:
+    (path,) = (album / ".mmsearch" / "index").glob("*-image.codes")
+    spoil(path)
+    assert reader.answer(album / ".mmsearch", THINGS[0], 243) is None
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE meta SET value = '99' WHERE name = 'schema'",
+        "UPDATE spaces SET complete_at = 10000",
+        "UPDATE spaces SET state = 'left'",
+        "UPDATE embeddings SET row = row + 1",
+        "UPDATE items SET text_digest = x'00', state = 'missing'",
+        "DROP TABLE spaces",
+    ],
+)
+def test_a_catalog_it_does_not_understand_is_left_alone(album: Path, statement: str) -> None:
+    with sqlite3.connect(album / ".mmsearch" / "catalog.sqlite3") as connection:
+        connection.execute(statement)
+    connection.close()
+    assert reader.answer(album / ".mmsearch", THINGS[0], 10) is None
+
+
+@pytest.mark.parametrize("pattern", ["index/*.relevance.json", "vectors/*.f16"])
+def test_what_else_is_missing_is_left_alone(album: Path, pattern: str) -> None:
+    for path in (album / ".mmsearch").glob(pattern):
+        path.unlink()
+    assert reader.answer(album / ".mmsearch", THINGS[0], 10) is None
+
+
+def test_too_many_changes_are_left_alone(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "MOST_CHANGES", 2)
+    with mmsearch.open(album) as collection:
+        collection.remove(["000.png", "001.png"])
+        assert reader.answer(album / ".mmsearch", THINGS[0], 10) is not None
+        collection.remove(["002.png"])
+    assert reader.answer(album / ".mmsearch", THINGS[0], 10) is None
+
+
+def test_a_shop_is_left_alone(tmp_path: Path, mini: Painted) -> None:
+    for number in range(60):
+        picture(tmp_path / f"{number}.png", number, number)
+        (tmp_path / f"{number}.txt").write_text(THINGS[number])
+    with mmsearch.open(tmp_path, create=True, encoder=mini) as collection:
+        collection.index([tmp_path])
+    with mmsearch.open(tmp_path) as collection:
+        for to in (None, "image", "text"):
+            collection.answer("x", to=cast("Modality", to))
+    assert reader.answer(tmp_path / ".mmsearch", "a dog", 5) is None
+    compare(tmp_path, "a dog", 5, "image")
+    compare(tmp_path, "a dog", 5, "text")
+
+
+def test_a_model_that_changed_is_left_alone(
+    grown: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mini: Painted, cache: Path
+) -> None:
+    mine = Path(shutil.copytree(cache, tmp_path / "cache"))
+    monkeypatch.setenv("MMSEARCH_CACHE", str(mine))
+    assert reader.answer(grown / ".mmsearch", "no such text yet", 3) is not None
+    path = mine / "towers" / mini.fingerprint / "text.json"
+    kept = json.loads(path.read_text())
+    kept["source"]["stamps"]["config.json"][1] += 1
+    path.write_text(json.dumps(kept))
+    assert reader.answer(grown / ".mmsearch", "no such text yet", 3) is None
+
+
+# ---- which vectors are looked at
+
+
+def test_codes_of_any_dimension_lose_nothing(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    for dim, size in ((70, 6000), (128, 3000), (16, 400)):
+        centres = draw.normal(size=(50, dim))
+        rows = centres[draw.integers(0, 50, size)] + draw.normal(size=(size, dim)) + 0.5
+        halves = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float16)
+        every = np.arange(size)
+
+        def read(places: Any, halves: Any = halves) -> Any:
+            return halves[places].astype(np.float32)
+
+        codes.write_codes(tmp_path / "c", every + 7, every, read, dim=dim, seq=3)
+        held = codes.Codes(tmp_path / "c", dim)
+        looked = 0
+        for query in (centres[:40] + draw.normal(size=(40, dim))).astype(np.float32):
+            query /= np.linalg.norm(query)
+            gone = draw.choice(size, 30, replace=False)
+
+            def score(places: Any, halves: Any = halves, query: Any = query) -> Any:
+                return codes.score_rows(halves, places, query)
+
+            places, scores = held.possible(query, 10, score, gone)
+            looked += len(places)
+            exact = score(every)
+            exact[gone] = -np.inf
+            assert sorted(scores)[-10:] == sorted(exact)[-10:]
+            assert set(places[np.argsort(-scores)[:10]]) == set(np.argsort(-exact)[:10])
+        if size > 1000:
+            assert looked < 40 * size * 0.5, "the codes should spare most of the vectors"
+
+
+def test_equal_rows_score_equally_wherever_they_stand() -> None:
+    draw = np.random.default_rng(1)
+    halves = draw.normal(size=(1000, 100)).astype(np.float16)
+    halves[::7] = halves[0]
+    query = draw.normal(size=100).astype(np.float32)
+    scores = codes.score_rows(halves, np.arange(1000), query)
+    assert len(set(scores[::7].tolist())) == 1
+    assert scores == pytest.approx(halves.astype(np.float32) @ query, abs=1e-4)
+
+
+# ---- remembered texts
+
+
+def test_a_remembered_text_needs_no_tower(
+    album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = reader.answer(album / ".mmsearch", "a boat", 5)
+    assert first is not None
+    first.remember()
+    monkeypatch.setenv("MMSEARCH_CACHE", str(tmp_path / "nothing"))
+    again = reader.answer(album / ".mmsearch", "a boat", 5)
+    assert again is not None
+    assert again.hits == first.hits
+    assert reader.answer(album / ".mmsearch", "a ship", 5) is None
+
+
+def test_the_longest_unused_texts_are_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remembered, "MOST", 3)
+    now = iter(range(0, 10**6, 10_000))
+    monkeypatch.setattr(time, "time", lambda: float(next(now)))
+    kept = remembered.Remembered(tmp_path / "q", 2)
+    vector = np.array([0.6, 0.8], np.float32)
+    for text in "abc":
+        kept.put(text, vector)
+    assert kept.get("a") is not None
+    kept.put("a", vector)
+    kept.put("d", vector)
+    assert [text for text in "abcd" if kept.get(text) is not None] == ["a", "c", "d"]
+
+
+def test_a_text_of_another_dimension_or_a_garbled_one_is_not_known(tmp_path: Path) -> None:
+    vector = np.array([0.6, 0.8], np.float32)
+    remembered.Remembered(tmp_path / "q", 2).put("a", vector)
+    assert np.array_equal(cast("Any", remembered.Remembered(tmp_path / "q", 2).get("a")), vector)
+    assert remembered.Remembered(tmp_path / "q", 3).get("a") is None
+    with sqlite3.connect(tmp_path / "q") as connection:
+        connection.execute("UPDATE queries SET vector = zeroblob(8)")
+    connection.close()
+    assert remembered.Remembered(tmp_path / "q", 2).get("a") is None
+
+
+def test_a_locked_damaged_or_impossible_memory_is_done_without(tmp_path: Path) -> None:
+    vector = np.array([0.6, 0.8], np.float32)
+    nowhere = remembered.Remembered(tmp_path / "none" / "q", 2)
+    nowhere.put("a", vector)
+    assert nowhere.get("a") is None
+    kept = remembered.Remembered(tmp_path / "q", 2)
+    kept.put("a", vector)
+    other = sqlite3.connect(tmp_path / "q", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    kept.put("b", vector)
+    assert kept.get("a") is None
+    other.close()
+    assert kept.get("a") is not None
+    (tmp_path / "q").write_bytes(b"no database" * 1000)
+    assert kept.get("a") is None
+    kept.put("a", vector)  # sees that it is damaged,
+    kept.put("a", vector)  # and begins anew
+    assert kept.get("a") is not None
+
+
+# ---- the command line
+
+WORDS = st.sampled_from(
+    (
+        *("query", "a dog", "x", "-k", "3", "0", "-1", "--json", "--paths", "-0", "--to", "image"),
+        *("--to=text", "--collection", "C", "--collection=C", "--", "-", "--mode", "vector", ""),
+        *("--explain", "-k5", "--bad", "index", "1e1", "--preview"),
+    )
+)
+LINES = st.builds(
+    lambda before, after: [*before, "query", *after],
+    st.sampled_from([[], ["--collection", "C"], ["--collection=C"]]),
+    st.lists(WORDS, max_size=5),
+) | st.lists(WORDS, max_size=4)
+
+
+@pytest.fixture
+def here(grown: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(grown)
+    return grown
+
+
+def run_quickly(arguments: list[str], capture: pytest.CaptureFixture[bytes]) -> Any:
+    """(stdout, stderr), or None where the quick way does not answer."""
+    capture.readouterr()
+    afterwards = oneshot.run(arguments)
+    done = capture.readouterr()
+    return None if afterwards is None else (done.out, done.err)
+
+
+def run_wholly(arguments: list[str]) -> Any:
+    from mmsearch.cli.app import app
+
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    return done.stdout_bytes, done.stderr_bytes
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(LINES)
+def test_what_is_read_of_a_command_line_is_what_typer_reads(
+    here: Path, capfdbinary: pytest.CaptureFixture[bytes], arguments: list[str]
+) -> None:
+    arguments = [str(here) if one == "C" else one.replace("=C", f"={here}") for one in arguments]
+    quick = run_quickly(arguments, capfdbinary)
+    if quick is not None:
+        assert quick == run_wholly(arguments)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        [],
+        ["--json"],
+        ["-k", "3"],
+        ["--paths"],
+        ["-0", "-k", "2"],
+        ["--to", "image", "--json"],
+        ["--collection", "HERE"],
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("text", ["a dog", "quarterly tax declaration of 1984"])
+def test_it_prints_what_the_whole_program_prints(
+    here: Path, capfdbinary: pytest.CaptureFixture[bytes], options: list[str], text: str
+) -> None:
+    options = [str(here) if one == "HERE" else one for one in options]
+    quick = run_quickly(["query", text, *options], capfdbinary)
+    assert quick == run_wholly(["query", text, *options])
+
+
+def test_it_finds_the_collection_as_the_whole_program_does(
+    grown: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    below = grown / "a" / "b"
+    below.mkdir(parents=True, exist_ok=True)
+    monkeypatch.chdir(below)
+    assert oneshot._root(None) == str(grown / ".mmsearch")
+    for named in (str(grown), str(grown / ".mmsearch"), "../.."):
+        assert oneshot._root(named) == str(mmsearch.open(named).path.resolve())
+    monkeypatch.chdir(tmp_path)
+    assert oneshot._root(None) is None
+    assert oneshot._root("elsewhere") is None
+    monkeypatch.setenv("MMSEARCH_COLLECTION", str(grown))
+    assert oneshot.parse(["query", "x"]) == oneshot.Request("x", collection=str(grown))
+    own = oneshot.parse(["--collection", "a", "query", "x", "--collection", "b"])
+    assert own == oneshot.Request("x", collection="b")
+
+
+def test_a_quick_query_loads_none_of_what_takes_long(here: Path) -> None:
+    code = """
+import sys
+import time
+from mmsearch.cli import oneshot
+assert oneshot.run(["query", "a dog"]) is not None
+heavy = {"torch", "faiss", "sqlalchemy", "typer", "tokenizers", "PIL", "pyarrow", "numpy.typing"}
+assert not heavy & set(sys.modules), heavy & set(sys.modules)
+assert "mmsearch.types" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "rank  score  image" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"), [(["query", "a dog"], 0), (["query"], 2), (["--version"], 0)]
+)
+def test_the_program_begins_with_the_quick_way(here: Path, arguments: list[str], code: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mmsearch", *arguments], capture_output=True, check=False
+    )
+    assert done.returncode == code, done.stderr
+    assert done.stdout or done.stderr
+
+
+def test_a_reader_that_has_gone_is_no_error(here: Path) -> None:
+    command = f"{sys.executable} -m mmsearch query 'a dog' | true; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() in ("0", "141")
+    assert "Traceback" not in done.stderr
