@@ -11,10 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
+from mmsearch.encoders.folding import folded
 from mmsearch.models.bundled import build
 from mmsearch.training import __main__ as command
 from mmsearch.training.data import IMAGE_SIZE, fashion_held_out
-from mmsearch.training.features import folded, unfold
+from mmsearch.training.features import unfold
 from mmsearch.training.losses import positives, symmetric_contrastive
 from mmsearch.training.views import view
 

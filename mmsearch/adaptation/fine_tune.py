@@ -136,6 +136,7 @@ def encode_side(encoder: OpenClipEncoder, examples: Examples, side: Side) -> tup
     """(n, d) and (m, d) rows of all pictures and texts; those outside `side` are left zero."""
     pictures = np.zeros((len(examples.paths), encoder.dim), np.float32)
     texts = np.zeros((len(examples.words), encoder.dim), np.float32)
+    encoder.weights_changed()
     text_rows = np.unique(side.texts)
     texts[text_rows] = encoder.encode_texts([examples.words[row] for row in text_rows])
     picture_rows = np.unique(side.images)

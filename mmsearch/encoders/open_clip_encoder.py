@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from mmsearch.encoders import model_source
+from mmsearch.encoders.folding import faster_copy
 from mmsearch.encoders.image_head import split_tower
+from mmsearch.encoders.lanes import Lanes, share
 from mmsearch.encoders.memory import keep_freed_memory
 from mmsearch.encoders.preprocess import Preprocess
 from mmsearch.errors import ModelError
@@ -27,7 +30,9 @@ Part = TypeVar("Part")
 
 # Enough to saturate the device with a ViT-B/32 without filling its memory.
 _BATCH_SIZES = {"cuda": 256, "mps": 64}
-_CPU_BATCH_SIZE = 16  # keeps an index run of `mini` well within 1.5 GB
+_PICTURES_A_CORE = 8  # keeps an index run of `mini` on two cores well within 1.5 GB
+# A ViT-B/32 does 4.1 pictures/s one by one and 6.5 in batches of 8 (one core, November 2026).
+_PICTURES_A_LANE = 4
 
 
 class OpenClipEncoder:
@@ -48,16 +53,23 @@ class OpenClipEncoder:
         self.fingerprint = loaded.fingerprint
         self.batch_size = batch_size
         self.device = device
+        self._preprocess = Preprocess.from_cfg(loaded.preprocess_cfg)
+        self.image_size = max(self._preprocess.size)
         self.model = loaded.model.eval().to(device)
+        self.weights_changed()
         self.tokenizer = loaded.tokenizer
         self.model_cfg = loaded.model_cfg
         self.preprocess_cfg = loaded.preprocess_cfg
         self._on_note = on_note
-        self._preprocess = Preprocess.from_cfg(loaded.preprocess_cfg)
-        self.image_size = max(self._preprocess.size)
-        # (1, 3, 1, 1) on the device; pixels are divided by 255 first, as ToTensor does.
-        self._mean = torch.tensor(self._preprocess.mean, device=device).view(1, 3, 1, 1)
-        self._std = torch.tensor(self._preprocess.std, device=device).view(1, 3, 1, 1)
+        # (1, 3, 1, 1) on the device, in units of a pixel's 255 steps.
+        self._mean = torch.tensor(self._preprocess.mean, device=device).view(1, 3, 1, 1) * 255
+        self._std = torch.tensor(self._preprocess.std, device=device).view(1, 3, 1, 1) * 255
+        threads = torch.get_num_threads() if device.type == "cpu" else 1
+        self._lanes = Lanes(threads) if threads > 1 else None
+
+    def weights_changed(self) -> None:
+        """Tell that `model` was trained: pictures are encoded by a faster copy of its tower."""
+        self._visual: Any = faster_copy(self.model.visual, self.image_size)
 
     def preprocess(self, image: Image.Image) -> npt.NDArray[np.uint8]:
         """(image_size, image_size, 3) uint8 RGB. Pure Pillow: safe in any thread."""
@@ -68,12 +80,20 @@ class OpenClipEncoder:
 
         Raises ModelError if not even a single picture fits into the device's memory.
         """
-        return self._encode(len(pixels), lambda part: self._image_features(pixels[part]))
+        return self.start_images(pixels)()
+
+    def start_images(self, pixels: Pixels) -> Callable[[], Vectors]:
+        """Begin to encode; calling the result waits for what `encode_images` gives.
+
+        Meanwhile the caller may prepare, store, or start the next pictures. Raises ModelError,
+        here or there.
+        """
+        return self._start(len(pixels), lambda part: self._image_features(pixels[part]))
 
     @property
     def has_pooled_features(self) -> bool:
         """Whether `encode_pooled_images` can be had of this architecture."""
-        return split_tower(self.model.visual) is not None
+        return split_tower(self._visual) is not None
 
     def encode_pooled_images(self, pixels: Pixels) -> tuple[Vectors, Floats]:
         """What `encode_images` gives, and (n, p) float32 features before the last projection.
@@ -82,7 +102,7 @@ class OpenClipEncoder:
         """
         import torch
 
-        parts = split_tower(self.model.visual)
+        parts = split_tower(self._visual)
         if parts is None:
             raise ModelError(
                 f"model {self.name!r}: its image tower has no projection of its own; use its "
@@ -94,7 +114,7 @@ class OpenClipEncoder:
             pooled = trunk(self.normalised(pixels[part]))  # (b, p)
             return torch.cat([self._unit(projection(pooled)), pooled.float()], dim=1)
 
-        both = self._encode(len(pixels), features)  # (n, d + p)
+        both = self._start(len(pixels), features)()  # (n, d + p)
         return both[:, : self.dim], both[:, self.dim :]
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
@@ -103,8 +123,9 @@ class OpenClipEncoder:
             return np.zeros((0, self.dim), dtype=np.float32)
         tokens: torch.Tensor = self.tokenizer(list(texts))  # (n, context)
         pad = self._pad_id()
+        whole = slice(0, len(texts))
         if pad is None:
-            return self._encode(len(texts), lambda part: self._text_features(tokens[part]))
+            return self._encode(whole, lambda part: self._text_features(tokens[part]))
         # Masked padding changes nothing, so similar lengths share a batch and lose their padding.
         lengths = (tokens != pad).sum(dim=1)
         order = lengths.argsort(descending=True, stable=True)
@@ -114,19 +135,57 @@ class OpenClipEncoder:
             return self._text_features(tokens[rows, : int(lengths[rows].max())])
 
         out = np.empty((len(texts), self.dim), dtype=np.float32)
-        out[order.numpy()] = self._encode(len(texts), features)
+        out[order.numpy()] = self._encode(whole, features)
         return out
 
-    def _encode(self, total: int, features: Callable[[slice], torch.Tensor]) -> Vectors:
+    def _start(
+        self, total: int, features: Callable[[slice], torch.Tensor]
+    ) -> Callable[[], Vectors]:
+        """`features` of all slices of range(total): under way when this returns."""
+        if self._lanes is not None and total > _PICTURES_A_LANE:
+            parts = share(total, self.batch_size, self._lanes.count, _PICTURES_A_LANE)
+            running = [self._lanes.submit(partial(self._encode, part, features)) for part in parts]
+            return lambda: np.concatenate([lane.result() for lane in running])
+        if self.device.type == "cuda":
+            return self._start_on_device(slice(0, total), features)
+        rows = self._encode(slice(0, total), features)
+        return lambda: rows
+
+    def _start_on_device(
+        self, part: slice, features: Callable[[slice], torch.Tensor]
+    ) -> Callable[[], Vectors]:
+        """Queue everything, the copy back too; only the result waits for the device."""
         import torch
 
+        rows = self._on_device(part, features)
+        host = torch.empty(rows.shape, dtype=rows.dtype, pin_memory=True)
+        host.copy_(rows, non_blocking=True)
+        done = torch.cuda.Event()
+        done.record(torch.cuda.current_stream(self.device))
+
+        def result() -> Vectors:
+            done.synchronize()
+            out: Vectors = host.numpy().copy()  # the pinned memory goes back to its pool
+            return out
+
+        return result
+
+    def _encode(self, part: slice, features: Callable[[slice], torch.Tensor]) -> Vectors:
+        rows: Vectors = self._on_device(part, features).cpu().numpy()
+        return rows
+
+    def _on_device(self, part: slice, features: Callable[[slice], torch.Tensor]) -> torch.Tensor:
+        """(n, d) on the device; no wait between batches."""
+        import torch
+
+        def shifted(batch: slice) -> torch.Tensor:
+            return features(slice(part.start + batch.start, part.start + batch.stop))
+
+        total = part.stop - part.start
         if total == 0:
-            return np.zeros((0, self.dim), dtype=np.float32)
+            return torch.zeros((0, self.dim), device=self.device)
         with torch.inference_mode(), self._autocast():
-            # Parts stay on the device until the end, so that the host never waits between batches.
-            parts = self._in_batches(total, features)
-            out: Vectors = torch.cat(parts).cpu().numpy()
-        return out
+            return torch.cat(self._in_batches(total, shifted))
 
     def _in_batches(self, total: int, features: Callable[[slice], Part]) -> list[Part]:
         size, note = self.batch_size, self._on_note
@@ -134,15 +193,17 @@ class OpenClipEncoder:
         return parts
 
     def _image_features(self, pixels: Pixels) -> torch.Tensor:
-        return self._unit(self.model.encode_image(self.normalised(pixels)))
+        if self._visual is self.model.visual:
+            return self._unit(self.model.encode_image(self.normalised(pixels)))
+        return self._unit(self._visual(self.normalised(pixels)))
 
     def normalised(self, pixels: Pixels) -> torch.Tensor:
         """(n, h, w, 3) uint8 -> (n, 3, h, w) float32 on the device, as the image tower reads it."""
         import torch
 
         batch = self._to_device(torch.from_numpy(np.ascontiguousarray(pixels)))
-        batch = batch.permute(0, 3, 1, 2).float().div_(255)  # (b, h, w, 3) -> (b, 3, h, w)
-        return (batch - self._mean) / self._std
+        batch = batch.permute(0, 3, 1, 2).float()  # (b, h, w, 3) -> (b, 3, h, w), channels last
+        return batch.sub_(self._mean).div_(self._std)
 
     def _text_features(self, tokens: torch.Tensor) -> torch.Tensor:
         return self._unit(self.model.encode_text(self._to_device(tokens)))
@@ -227,8 +288,14 @@ def load_open_clip(
         keep_freed_memory()
     note = on_note or (lambda _: None)
     loaded = model_source.load(name, note)
-    size = batch_size or _BATCH_SIZES.get(chosen.type, _CPU_BATCH_SIZE)
+    size = batch_size or _BATCH_SIZES.get(chosen.type) or _cpu_batch_size()
     return OpenClipEncoder(name, loaded, chosen, size, note)
+
+
+def _cpu_batch_size() -> int:
+    import torch
+
+    return _PICTURES_A_CORE * max(2, torch.get_num_threads())
 
 
 def choose_device(name: str | None) -> torch.device:

@@ -112,7 +112,8 @@ def prepare(model: CustomTextCLIP, corpora: list[Corpus], cache: Path) -> Table:
     """Features and caption states of everything, from the cache where it has them."""
     import torch
 
-    from mmsearch.training.features import folded, load_features
+    from mmsearch.encoders.folding import folded
+    from mmsearch.training.features import load_features
     from mmsearch.training.recipe import VIEWS
     from mmsearch.training.table import Table, own_captions
     from mmsearch.training.texts import load_pooled

@@ -3,7 +3,6 @@ disk."""
 
 from __future__ import annotations
 
-import copy
 import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -154,35 +153,6 @@ def last_stages(trunk: Any, maps: Any) -> Any:
     this, is the trunk."""
     maps = trunk.blocks[FROZEN_STAGES:](maps)  # (n, 320, 7, 7)
     return trunk.forward_head(trunk.bn2(trunk.conv_head(maps)), pre_logits=True)  # (n, 1280)
-
-
-def folded(trunk: Any) -> Any:
-    """A faster copy of `trunk` for inference: batch norms are folded into the convolutions before
-    them."""
-    import torch
-
-    trunk = copy.deepcopy(trunk).eval()
-    with torch.no_grad():
-        _fold(trunk)
-    return trunk.to(memory_format=torch.channels_last)
-
-
-def _fold(module: Any) -> None:
-    from torch import nn
-
-    previous: Any = None
-    for name, child in list(module.named_children()):
-        if isinstance(child, nn.BatchNorm2d) and isinstance(previous, nn.Conv2d):
-            norm: Any = child  # its statistics are typed as if they might be absent
-            scale = norm.weight / (norm.running_var + norm.eps).sqrt()
-            bias = 0.0 if previous.bias is None else previous.bias
-            previous.bias = nn.Parameter(norm.bias + (bias - norm.running_mean) * scale)
-            previous.weight.mul_(scale[:, None, None, None])
-            # timm's batch norm carries the activation that follows it.
-            setattr(module, name, getattr(child, "act", nn.Identity()))
-        else:
-            _fold(child)
-        previous = child
 
 
 def unfold(folded_trunk: Any, trunk: Any) -> None:

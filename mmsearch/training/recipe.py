@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmsearch.training.features import FROZEN_STAGES, folded, last_stages, unfold
+from mmsearch.encoders.folding import folded
+from mmsearch.training.features import FROZEN_STAGES, last_stages, unfold
 from mmsearch.training.losses import MAX_LOG_SCALE, positives, symmetric_contrastive
 from mmsearch.training.optimise import Group, Plan, Step, optimise
 from mmsearch.training.table import Rows, Table

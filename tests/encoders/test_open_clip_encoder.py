@@ -89,6 +89,7 @@ def test_encoder_remembers_the_batch_size_that_fitted(
 
     notes: list[str] = []
     encoder = load_open_clip(str(tiny_folder), "cpu", batch_size=8, on_note=notes.append)
+    monkeypatch.setattr(encoder, "_lanes", None)  # they would share the batch between cores first
     pixels = random_pixels(9, 64)
     expected = encoder.encode_images(pixels)
     real = encoder.model.encode_image
