@@ -558,3 +558,68 @@ def test_a_reader_that_has_gone_is_no_error(here: Path) -> None:
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert done.stdout.strip() in ("0", "141")
     assert "Traceback" not in done.stderr
+
+
+# ---- many queries from stdin
+
+
+def ask_lines(lines: bytes, *options: str) -> Any:
+    from mmsearch.cli.app import app
+
+    return CliRunner().invoke(app, ["query", "-", *options], input=lines)
+
+
+def test_each_line_of_stdin_is_a_query_of_its_own(here: Path) -> None:
+    done = ask_lines("a dog\n\n  Müllers Küche \na cat".encode())
+    assert done.exit_code == 0, done.output
+    blocks = done.stdout.split("\n\n")
+    assert [block.split("\n")[0] for block in blocks] == ["a dog", "Müllers Küche", "a cat"]
+    for block in blocks:
+        heading, table = block.rstrip("\n").split("\n", 1)
+        assert f"{table}\n".encode() == run_wholly(["query", heading])[0]
+
+
+def test_many_answers_in_json_are_an_object_each(here: Path) -> None:
+    asked = ["a dog", "quarterly tax declaration of 1984"]
+    done = ask_lines("\n".join(asked).encode(), "--json", "-k", "2", "--pages")
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [one["query"] for one in answers] == asked
+    assert [one["total"] for one in answers] == [243, 243]
+    assert answers[0]["no_match"] is None
+    assert answers[1]["no_match"].startswith("no match")
+    for one in answers:
+        alone = run_wholly(["query", one["query"], "--json", "-k", "2"])[0]
+        assert one["hits"] == [json.loads(line) for line in alone.splitlines()]
+
+
+def test_a_line_that_cannot_be_answered_is_said_and_the_others_are_answered(here: Path) -> None:
+    done = ask_lines(b"a dog\n\xff\xfe\na cat\n", "-0")
+    assert done.exit_code == 3
+    assert done.stderr.startswith("error: line 2: ")
+    assert done.stdout.count("\0") == 20
+
+
+@pytest.mark.parametrize(
+    "options", [["--image", "-"], ["--save-concept", "x"], ["--open"], ["--cursor", "abc"]]
+)
+def test_what_belongs_to_one_query_does_not_go_with_many(here: Path, options: list[str]) -> None:
+    done = ask_lines(b"a dog\n", *options)
+    assert done.exit_code == 2
+    assert options[0] in done.stderr
+
+
+def test_answers_come_before_the_next_question(here: Path) -> None:
+    asking = subprocess.Popen(
+        [sys.executable, "-m", "mmsearch", "query", "-", "--json"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert asking.stdin is not None
+    assert asking.stdout is not None
+    with asking:
+        for text in ("a dog", "a cat"):
+            asking.stdin.write(f"{text}\n".encode())
+            asking.stdin.flush()
+            assert json.loads(asking.stdout.readline())["query"] == text
+        asking.stdin.close()
+    assert asking.returncode == 0

@@ -13,6 +13,7 @@ import typer
 
 from mmsearch.cli import query_options, render
 from mmsearch.cli.options import (
+    EXIT_SKIPPED,
     CollectionOption,
     JsonOption,
     file_of,
@@ -48,7 +49,10 @@ class Output:
 def query(
     ctx: typer.Context,
     text: Annotated[
-        str | None, typer.Argument(metavar="[TEXT]", help="What to look for, in words.")
+        str | None,
+        typer.Argument(
+            metavar="[TEXT]", help="What to look for, in words; - reads queries from stdin."
+        ),
     ] = None,
     image: Annotated[
         list[str] | None,
@@ -189,7 +193,8 @@ def query(
     """Find the pictures and texts nearest to some words, a picture or an item.
 
     Several of TEXT, --image, --like, --plus, --minus and --concept are one query of all of them;
-    those that take a weight take it after a ^, as in --plus "red^0.5".
+    those that take a weight take it after a ^, as in --plus "red^0.5". With - as TEXT each line
+    of stdin is a query of its own, answered as it comes.
 
     \b
     Example:
@@ -198,11 +203,14 @@ def query(
       mmsearch query --like shop/car-03.jpg --plus red --minus people -k 5 --preview
       mmsearch query "shoes" --where "price < 50 and stock > 0" --group --facet colour
       mmsearch query "cat on a sofa" -0 | xargs -0 cp -t cats/
+      mmsearch query - --json < queries.txt
     """
     if as_json and (paths or nul):
         raise UsageError("--json and --paths (or -0) are two ways to print: choose one")
     if (image or []).count(STDIN) > 1:
         raise UsageError("stdin is one picture: give --image - once")
+    if text == STDIN:
+        _require_for_many(image or [], save, cursor, open_first=open_first)
     output = Output(
         as_json=as_json,
         as_paths=paths or nul,
@@ -249,6 +257,9 @@ def query(
         asked = query_options.with_keys(opened, asked)
         if save is not None:
             opened.save_concept(save, asked)
+        if text == STDIN:
+            _answer_lines(opened, asked, output)
+            return
         first: Hit | None = None
         for number, kind in enumerate(_kinds(opened, asked)):
             answer = opened.answer(replace(asked, to=kind))
@@ -256,6 +267,50 @@ def query(
             first = first or next(iter(answer.hits), None)
         if open_first:
             _open(opened, first)
+
+
+def _require_for_many(
+    images: Sequence[str], save: str | None, cursor: str | None, *, open_first: bool
+) -> None:
+    """Raises UsageError for what belongs to one query alone."""
+    for given, option in (
+        (STDIN in images, "--image -"),
+        (save is not None, "--save-concept"),
+        (cursor is not None, "--cursor"),
+        (open_first, "--open"),
+    ):
+        if given:
+            raise UsageError(f"{option} is for one query: it does not go with queries from stdin")
+
+
+def _answer_lines(collection: Collection, asked: Query, output: Output) -> None:
+    """Answer each line of stdin as it comes; the first term of `asked` is where its text goes.
+
+    A line that cannot be answered is said on stderr. Raises typer.Exit(3) at the end if there was
+    one.
+    """
+    failed = answered = 0
+    for number, line in enumerate(sys.stdin.buffer, 1):
+        try:
+            text = line.decode("utf-8").strip()
+            if not text:
+                continue
+            answer = collection.answer(
+                replace(asked, terms=(replace(asked.terms[0], text=text), *asked.terms[1:]))
+            )
+        except (UsageError, UnicodeDecodeError) as error:
+            typer.echo(f"error: line {number}: {error}", err=True)
+            failed += 1
+            continue
+        if output.as_json:
+            typer.echo(render.one_of_many_json(text, answer, pages=output.pages))
+        else:
+            if not output.as_paths:
+                typer.echo(("\n" if answered else "") + render.visible(text))
+            _print(collection, answer, asked.to, output, after_another=False)
+        answered += 1
+    if failed:
+        raise typer.Exit(EXIT_SKIPPED)
 
 
 def _kinds(collection: Collection, asked: Query) -> Sequence[Target | None]:

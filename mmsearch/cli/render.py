@@ -66,6 +66,10 @@ def hit_json(hit: AnyHit) -> str:
 
     Relevance, variants and parts stand there only where they are known.
     """
+    return to_json(_hit_fields(hit))
+
+
+def _hit_fields(hit: AnyHit) -> dict[str, Any]:
     value: dict[str, Any] = {
         "rank": hit.rank,
         "score": round(hit.score, 6),
@@ -82,7 +86,7 @@ def hit_json(hit: AnyHit) -> str:
         value["variants"] = hit.variants
     if hit.parts is not None:
         value["parts"] = {name: vars(part) for name, part in hit.parts.items()}
-    return to_json(value)
+    return value
 
 
 def answer_json(answer: Answer, *, pages: bool, judged: bool) -> Iterator[str]:
@@ -96,6 +100,22 @@ def answer_json(answer: Answer, *, pages: bool, judged: bool) -> Iterator[str]:
         yield to_json({"cursor": answer.cursor, "total": answer.total})
     if answer.explain:
         yield to_json({"explain": list(answer.explain)})
+
+
+def one_of_many_json(text: str, answer: Answer, *, pages: bool) -> str:
+    """The whole answer to one of many queries, as one line of JSON."""
+    value: dict[str, Any] = {
+        "query": text,
+        "hits": [_hit_fields(hit) for hit in answer.hits],
+        "no_match": answer.no_match,
+    }
+    if answer.facets:
+        value["facets"] = {facet.attribute: _facet_fields(facet) for facet in answer.facets}
+    if pages:
+        value |= {"cursor": answer.cursor, "total": answer.total}
+    if answer.explain:
+        value["explain"] = list(answer.explain)
+    return to_json(value)
 
 
 def _facet_fields(facet: Facet) -> dict[str, Any]:
