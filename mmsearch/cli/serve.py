@@ -99,10 +99,12 @@ def serve(
 def _run(settings: Settings, listener: socket.socket) -> None:
     import uvicorn
 
+    from mmsearch.server import logs
     from mmsearch.server.app import create_app
 
     config = uvicorn.Config(
         create_app(settings),
+        log_config=logs.config(),
         log_level="warning",
         access_log=False,
         server_header=False,

@@ -20,6 +20,7 @@ from mmsearch.server.routes import (
     quality,
     search,
 )
+from mmsearch.server.security import guard
 from mmsearch.server.services import Services
 from mmsearch.server.settings import Settings
 from mmsearch.types import Encoder
@@ -30,7 +31,8 @@ def create_app(
 ) -> FastAPI:
     """An ASGI application that serves one collection. `encoder` as in `mmsearch.open`.
 
-    Raises NoCollectionError, SchemaError and StorageError when it starts.
+    Raises UsageError for an open address without keys, InputError for a bad file of keys; when it
+    starts, NoCollectionError, SchemaError and StorageError.
     """
 
     @asynccontextmanager
@@ -57,5 +59,6 @@ def create_app(
     problems.add_handlers(app)
     for routes in (search, items, pictures, collection, concepts, quality, jobs, page):
         app.include_router(routes.router)
+    guard(app, settings)
     contract.state(app)
     return app

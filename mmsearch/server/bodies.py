@@ -86,8 +86,11 @@ def media_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-async def uploads(request: Request) -> tuple[list[bytes], dict[str, str]]:
-    """The files called `image` of a multipart body, and its other fields. Raises Problem."""
+async def uploads(request: Request) -> tuple[list[bytes], dict[str, list[str]]]:
+    """The files called `image` of a multipart body, and its other fields, which may repeat.
+
+    Raises Problem.
+    """
     kind, _ = parse_options_header(request.headers.get("content-type"))
     if kind != b"multipart/form-data":
         raise Problem(415, "send multipart/form-data with one or more files called image")
@@ -103,7 +106,8 @@ async def uploads(request: Request) -> tuple[list[bytes], dict[str, str]]:
             form = await parser.parse()
     except MultiPartException as error:
         raise Problem(400, f"the multipart body cannot be read: {error.message}") from error
-    images, fields = [], {}
+    images: list[bytes] = []
+    fields: dict[str, list[str]] = {}
     try:
         for name, value in form.multi_items():
             if isinstance(value, UploadFile):
@@ -111,7 +115,7 @@ async def uploads(request: Request) -> tuple[list[bytes], dict[str, str]]:
                     raise Problem(422, f"a file is called {name!r}: call each one image")
                 images.append(await value.read())
             else:
-                fields[name] = value
+                fields.setdefault(name, []).append(value)
     finally:
         await form.close()
     if not images:

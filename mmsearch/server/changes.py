@@ -179,7 +179,7 @@ def _row(item: ItemIn, settings: Settings) -> dict[str, Any] | str:
 
 
 def _picture(item: ItemIn, settings: Settings) -> bytes | None:
-    """Raises InputError, Problem for too many pixels, binascii.Error."""
+    """Raises InputError, Problem for too many pixels, binascii.Error for what is no base64."""
     if item.image_url is not None:
         picture = _fetched(item.image_url, settings)
     elif item.image_base64 is not None:
@@ -191,9 +191,18 @@ def _picture(item: ItemIn, settings: Settings) -> bytes | None:
 
 
 def _fetched(url: str, settings: Settings) -> bytes:
-    raise InputError(
-        "image_url: this server fetches no pictures; send image_base64, or ask its operator to "
-        "allow the host with --allow-url"
+    if not settings.url_hosts:
+        raise InputError(
+            "image_url: this server fetches no pictures; send image_base64, or ask its operator "
+            "to allow the host with --allow-url"
+        )
+    from mmsearch.fetch import fetch_image
+
+    return fetch_image(
+        url,
+        settings.url_hosts,
+        limit_bytes=settings.max_body_bytes,
+        timeout_s=settings.request_seconds,
     )
 
 

@@ -82,8 +82,12 @@ def require_batch(count: int, what: str, settings: Settings) -> None:
 
 def json_response(value: Any, status: int = 200) -> Response:
     """UTF-8 JSON. Past FastAPI's validation of what it sends: a contract test checks the shapes."""
-    body = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return Response(body.encode(), status, media_type="application/json")
+    return Response(json_bytes(value), status, media_type="application/json")
+
+
+def json_bytes(value: Any) -> bytes:
+    """Compact UTF-8 JSON."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 def answer_json(answer: Answer) -> dict[str, Any]:

@@ -35,6 +35,9 @@ STATUS: dict[type[MmsearchError], HTTPStatus] = {
     errors.HubUnreachableError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.NoCollectionError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.StorageError: HTTPStatus.INSUFFICIENT_STORAGE,
+    # A client's errors, of a server that this one would have asked.
+    errors.ServerError: HTTPStatus.BAD_GATEWAY,
+    errors.AuthError: HTTPStatus.BAD_GATEWAY,
     # What only the operator can mend, and no caller can cause.
     errors.CollectionError: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.SchemaError: HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -68,14 +71,14 @@ class ProblemBody(BaseModel):
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """For the `responses` of a route: these statuses, as problems."""
+    """For the `responses` of a route: these statuses as problems, and those of any route."""
     return {
         status: {
             "description": HTTPStatus(status).phrase,
             "model": ProblemBody,
             "content": {MEDIA_TYPE: {}},
         }
-        for status in (*statuses, 422)
+        for status in (400, *statuses, 422)
     }
 
 

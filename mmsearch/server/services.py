@@ -11,6 +11,8 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Depends, Request
 
 import mmsearch
+from mmsearch.layout import CATALOG
+from mmsearch.server.answer_cache import AnswerCache
 from mmsearch.server.engine import Engine
 from mmsearch.server.feedback import Feedback
 from mmsearch.server.jobs import Jobs
@@ -36,9 +38,13 @@ class Services:
     ) -> None:
         reader = mmsearch.open(settings.collection, encoder=encoder)
         self.settings = settings
+        self.metrics = metrics
         self.engine = Engine(reader, settings, metrics)
         self.writer = Writer(mmsearch.open(reader.path, encoder=encoder), settings)
         self.jobs = Jobs(lambda: mmsearch.open(reader.path, encoder=encoder), settings)
+        self.answers = AnswerCache(
+            reader.path / CATALOG, reader.path / "concepts.json", settings.answer_cache_bytes
+        )
         self.shelf = Shelf(reader.path)
         self.feedback = Feedback(reader.path, self.shelf)
         self.thumbnails = Thumbnails(settings.thumbnail_cache_bytes)
@@ -55,6 +61,7 @@ class Services:
         await self.writer.close()
         await asyncio.to_thread(self._pictures.shutdown)
         self.shelf.close()
+        self.answers.close()
 
     async def on_pictures(self, work: Callable[..., T], *arguments: Any) -> T:
         """`work(*arguments)` in one of the few threads that decode pictures."""

@@ -39,6 +39,7 @@ class Settings:
     max_queries_per_batch: int = 64
     batch_window_s: float = 0.002  # only waited for where several requests are under way
     lock_wait_s: float = 5.0  # for another process that writes, before 409
+    answer_cache_bytes: int = 32 * MIB
     thumbnail_cache_bytes: int = 64 * MIB
     picture_workers: int = 2
 

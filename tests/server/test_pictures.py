@@ -106,7 +106,7 @@ def test_contents_and_not_the_name_say_what_a_picture_is(
 )
 def test_key_is_looked_up_and_never_a_path(client: TestClient, route: str, key: str) -> None:
     response = client.get(f"/v1/{route}/{key}")
-    assert response.status_code == 404
+    assert response.status_code in (400, 404)  # the guards know some as senseless
     assert b"root:" not in response.content
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -62,8 +63,28 @@ def serving(
 ) -> Iterator[TestClient]:
     """A client of the application itself, without a network."""
     app = create_app(Settings(folder / ".mmsearch", **settings), encoder=encoder)
-    with TestClient(app) as client:
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        assert app.state.services.engine.warm.wait(30)
+        client.event_hooks = {"response": [_documented(app.openapi())]}
         yield client
+
+
+def _documented(document: dict[str, Any]) -> Callable[[httpx2.Response], None]:
+    """Fails where a route answers with a status that the document does not name."""
+    routes = [
+        (re.compile(re.sub(r"\\{\w+\\}", ".+", re.escape(path))), methods)
+        for path, methods in document["paths"].items()
+    ]
+
+    def check(response: httpx2.Response) -> None:
+        method, path = response.request.method.lower(), response.request.url.path
+        for pattern, methods in routes:
+            if pattern.fullmatch(path) and method in methods:
+                named = methods[method]["responses"]
+                assert str(response.status_code) in named, f"{method} {path}: {sorted(named)}"
+                return
+
+    return check
 
 
 @contextmanager

@@ -51,7 +51,7 @@ async def models() -> Response:
     return json_response({"models": [asdict(model) for model in known]})
 
 
-@router.get("/healthz", tags=["server"], operation_id="health")
+@router.get("/healthz", tags=["server"], operation_id="health", responses=responses())
 async def health() -> HealthOut:
     """The process is alive."""
     return HealthOut(status="alive")

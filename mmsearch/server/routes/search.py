@@ -9,7 +9,14 @@ from fastapi import APIRouter, Query, Request, Response
 
 from mmsearch.server.bodies import MAX_FILES, StrictRoute, parse_fields, parse_model, uploads
 from mmsearch.server.contract import ref
-from mmsearch.server.convert import answer_json, json_response, query_of, require_k, where_of
+from mmsearch.server.convert import (
+    answer_json,
+    json_bytes,
+    json_response,
+    query_of,
+    require_k,
+    where_of,
+)
 from mmsearch.server.pictures import decode_upload
 from mmsearch.server.problems import Problem, responses
 from mmsearch.server.schemas import AnswerOut, SearchRequest, SuggestionsOut
@@ -86,7 +93,11 @@ async def search_link(
                                 "items": {"type": "string", "format": "binary"},
                             },
                             "query": ref(SearchRequest),
-                            "weight": {"type": "number", "default": 1.0},
+                            "weight": {
+                                "type": "array",
+                                "items": {"type": "number"},
+                                "description": "One for each image, or one for all; else 1.",
+                            },
                         },
                     },
                     "encoding": {"query": {"contentType": "application/json"}},
@@ -101,10 +112,17 @@ async def search_image(request: Request, shared: Shared) -> Response:
     unknown = next((name for name in fields if name not in ("query", "weight")), None)
     if unknown is not None:
         raise Problem(422, f"unknown field {unknown!r}: there are image, query and weight")
-    body = parse_model(SearchRequest, fields.get("query", "{}").encode())
-    weight = _number(fields.get("weight", "1"), "weight")
+    body = parse_model(SearchRequest, fields.get("query", ["{}"])[-1].encode())
+    weights = [_number(given, "weight") for given in fields.get("weight", ["1"])]
+    if len(weights) == 1:
+        weights *= len(files)
+    if len(weights) != len(files):
+        raise Problem(422, f"{len(weights)} weights for {len(files)} pictures: one each, or one")
     most = shared.settings.max_upload_pixels
-    images = [(await shared.on_pictures(decode_upload, file, most), weight) for file in files]
+    images = [
+        (await shared.on_pictures(decode_upload, file, most), weight)
+        for file, weight in zip(files, weights, strict=True)
+    ]
     query = query_of(body, shared.settings, images)
     answer = await unless_gone(request, shared.engine.answer(query))
     return json_response(answer_json(answer))
@@ -143,8 +161,15 @@ async def suggest(request: Request, shared: Shared, q: str = "", k: K = 10) -> R
 
 async def _answer(request: Request, shared: Services, body: SearchRequest) -> Response:
     query = query_of(body, shared.settings)
-    answer = await unless_gone(request, shared.engine.answer(query))
-    return json_response(answer_json(answer))
+    name, stamp = body.model_dump_json(), shared.answers.stamp()
+    sent = None if body.explain else shared.answers.get(name, stamp)
+    shared.metrics.cache(hit=sent is not None)
+    if sent is None:
+        answer = await unless_gone(request, shared.engine.answer(query))
+        sent = json_bytes(answer_json(answer))
+        if not body.explain:  # which tells of this answer's own way and time
+            shared.answers.put(name, stamp, sent)
+    return Response(sent, media_type="application/json")
 
 
 def _where(where: str | None) -> Any:

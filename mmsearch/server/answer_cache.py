@@ -1,0 +1,67 @@
+"""The answers that were asked for last, for as long as nothing has changed."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import OrderedDict
+from pathlib import Path
+
+from mmsearch.errors import StorageError
+
+Stamp = tuple[int, int]
+
+
+class AnswerCache:
+    """Sent bodies by request. On the event loop only: a look takes some microseconds.
+
+    A popular search then costs no search. What is older than the last commit, of any process, is
+    forgotten: SQLite's `data_version` moves with every commit of another connection, and the one
+    here makes none.
+    """
+
+    def __init__(self, catalog: Path, concepts: Path, max_bytes: int) -> None:
+        self._concepts = concepts
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._kept: OrderedDict[str, bytes] = OrderedDict()  # the last used last
+        self._stamp: Stamp | None = None
+        self._connection = sqlite3.connect(f"{catalog.as_uri()}?mode=ro", uri=True)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def stamp(self) -> Stamp:
+        """What the answers given now are the answers of. Raises StorageError."""
+        try:
+            (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+        except sqlite3.Error as error:
+            raise StorageError(f"cannot read the catalog: {error}") from error
+        try:
+            concepts = self._concepts.stat().st_mtime_ns
+        except FileNotFoundError:
+            concepts = 0
+        return version, concepts
+
+    def get(self, request: str, stamp: Stamp) -> bytes | None:
+        """The body that answers this request, if it is known."""
+        self._forget_others(stamp)
+        body = self._kept.get(request)
+        if body is not None:
+            self._kept.move_to_end(request)
+        return body
+
+    def put(self, request: str, stamp: Stamp, body: bytes) -> None:
+        """`stamp` is from before the request was answered: a change since then is seen."""
+        self._forget_others(stamp)
+        if stamp != self.stamp():
+            return
+        self._bytes += len(body) - len(self._kept.pop(request, b""))
+        self._kept[request] = body
+        while self._bytes > self._max_bytes:
+            self._bytes -= len(self._kept.popitem(last=False)[1])
+
+    def _forget_others(self, stamp: Stamp) -> None:
+        if stamp != self._stamp:
+            self._kept.clear()
+            self._bytes = 0
+            self._stamp = stamp
