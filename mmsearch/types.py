@@ -291,6 +291,15 @@ class Encoder(TextEncoder, Protocol):
 
 
 @runtime_checkable
+class OverlappingEncoder(Encoder, Protocol):
+    """An encoder that works while its caller does something else."""
+
+    def start_images(self, pixels: Pixels) -> Callable[[], Vectors]:
+        """Begin `encode_images`; calling the result waits for what it returns, or raises."""
+        ...
+
+
+@runtime_checkable
 class DerivedEncoder(Encoder, Protocol):
     """An encoder whose vectors are computed from those of another one, its `base`.
 

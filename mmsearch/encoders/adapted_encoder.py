@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -65,10 +65,15 @@ class AdaptedEncoder:
 
     def encode_images(self, pixels: Pixels) -> Vectors:
         """(n, h, w, 3) uint8 -> (n, d) float32 unit rows. Raises ModelError as the base does."""
+        return self.start_images(pixels)()
+
+    def start_images(self, pixels: Pixels) -> Callable[[], Vectors]:
+        """Begin to encode; calling the result waits for what `encode_images` gives."""
         if self.adapter.reuses_images:
-            return self.adapt_images(self.base.encode_images(pixels))
-        rows, pooled = self.base.encode_pooled_images(pixels)
-        return self.adapter.image(rows, pooled)
+            base = self.base.start_images(pixels)
+            return lambda: self.adapt_images(base())
+        both = self.base.start_pooled_images(pixels)
+        return lambda: self.adapter.image(*both())
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """(n, d) float32 unit rows, in the order of `texts`."""

@@ -100,6 +100,10 @@ class OpenClipEncoder:
 
         Raises ModelError as `encode_images` does, and for a tower that has no such projection.
         """
+        return self.start_pooled_images(pixels)()
+
+    def start_pooled_images(self, pixels: Pixels) -> Callable[[], tuple[Vectors, Floats]]:
+        """Begin to encode; calling the result waits for what `encode_pooled_images` gives."""
         import torch
 
         parts = split_tower(self._visual)
@@ -114,8 +118,13 @@ class OpenClipEncoder:
             pooled = trunk(self.normalised(pixels[part]))  # (b, p)
             return torch.cat([self._unit(projection(pooled)), pooled.float()], dim=1)
 
-        both = self._start(len(pixels), features)()  # (n, d + p)
-        return both[:, : self.dim], both[:, self.dim :]
+        started = self._start(len(pixels), features)
+
+        def result() -> tuple[Vectors, Floats]:
+            both = started()  # (n, d + p)
+            return both[:, : self.dim], both[:, self.dim :]
+
+        return result
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """(n, d) float32 unit rows, in the order of `texts`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,12 +13,12 @@ import numpy as np
 from mmsearch.catalog.catalog import Catalog
 from mmsearch.catalog.records import EncoderInfo, NewVectors
 from mmsearch.layout import Layout
-from mmsearch.types import Encoder, Modality, OnProgress, Progress
+from mmsearch.types import Encoder, Modality, OnProgress, OverlappingEncoder, Progress
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from mmsearch.types import Vectors
+    from mmsearch.types import Pixels, Vectors
 
 Names = tuple[tuple[Modality, bytes], ...]
 
@@ -25,6 +26,18 @@ Names = tuple[tuple[Modality, bytes], ...]
 def info_of(encoder: Encoder) -> EncoderInfo:
     """How the catalog knows this encoder."""
     return EncoderInfo(encoder.name, encoder.fingerprint, encoder.dim)
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """A batch that is being encoded: what will have rows, and how to wait for them."""
+
+    names: Names
+    wait: Callable[[], Vectors]
+
+    def result(self) -> tuple[Names, Vectors]:
+        """The names and their (n, d) float32 unit rows."""
+        return self.names, self.wait()
 
 
 class Embedder:
@@ -45,7 +58,7 @@ class Embedder:
         self._progress = on_progress
         self.images = 0  # encoded so far, as are texts
         self.texts = 0
-        self.seconds = 0.0
+        self.seconds = 0.0  # that the caller waited for the encoder
 
     @property
     def encoder(self) -> Encoder:
@@ -60,24 +73,41 @@ class Embedder:
         """How many decoded pictures keep the workers busy while the encoder has the CPU."""
         return 2 * self._loaded.batch_size if self._loaded else 4 * workers
 
-    def encode(
+    def start(
         self, images: Mapping[bytes, npt.NDArray[np.uint8]], texts: Mapping[bytes, str]
-    ) -> tuple[Names, Vectors]:
-        """Digest -> pixels or text, as names and (n, d) float32 unit rows: images, then texts."""
+    ) -> Encoding:
+        """Digest -> pixels or text: rows of images, then of texts.
+
+        They are under way when this returns where the encoder can work in the background.
+        """
         started = time.perf_counter()
         names: list[tuple[Modality, bytes]] = []
-        parts = []
+        parts: list[Callable[[], Vectors]] = []
         if images:
-            parts.append(self.encoder.encode_images(np.stack(list(images.values()))))
+            parts.append(self._start_images(np.stack(list(images.values()))))
             names += [("image", digest) for digest in images]
         if texts:
-            parts.append(self.encoder.encode_texts(list(texts.values())))
+            rows = self.encoder.encode_texts(list(texts.values()))
+            parts.append(lambda: rows)
             names += [("text", digest) for digest in texts]
-        self.images += len(images)
-        self.texts += len(texts)
+        self.seconds += time.perf_counter() - started
+        return Encoding(tuple(names), lambda: self._finish(parts, len(images), len(texts)))
+
+    def _start_images(self, pixels: Pixels) -> Callable[[], Vectors]:
+        encoder = self.encoder
+        if isinstance(encoder, OverlappingEncoder):
+            return encoder.start_images(pixels)
+        rows = encoder.encode_images(pixels)
+        return lambda: rows
+
+    def _finish(self, parts: list[Callable[[], Vectors]], images: int, texts: int) -> Vectors:
+        started = time.perf_counter()
+        rows = [part() for part in parts]
+        self.images += images
+        self.texts += texts
         self.seconds += time.perf_counter() - started
         self._progress(Progress("encoded"))
-        return tuple(names), np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
+        return np.concatenate(rows) if rows else np.empty((0, 0), np.float32)
 
     def append(self, names: Names, vectors: Vectors) -> NewVectors | None:
         """Write rows behind the committed ones; they count once the result is committed.

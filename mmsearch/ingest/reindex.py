@@ -8,7 +8,8 @@ is taken, what came in meanwhile is looked for once more, and one transaction sw
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -21,7 +22,7 @@ from mmsearch.catalog.records import EncoderInfo
 from mmsearch.catalog.spaces import Pending
 from mmsearch.errors import EncoderMismatchError, ImageError, LockedError, ModelError
 from mmsearch.images import decode, read
-from mmsearch.ingest.embed import Embedder, Names
+from mmsearch.ingest.embed import Embedder, Encoding, Names
 from mmsearch.ingest.run import ITEMS_PER_COMMIT
 from mmsearch.layout import Layout
 from mmsearch.pool import default_workers, in_order
@@ -181,6 +182,7 @@ class Reindex:
     def _encode_all(self, encoder: Encoder) -> None:
         batch: list[_Ready] = []
         pictures = 0
+        running: deque[tuple[int, Encoding]] = deque()  # items, and what is made of them
         for ready in in_order(
             self._pending(),
             self._prepare,
@@ -192,10 +194,15 @@ class Reindex:
             batch.append(ready)
             pictures += ready.pixels is not None
             if pictures >= encoder.batch_size or len(batch) >= ITEMS_PER_COMMIT:
-                self._commit(batch)
+                # The next batch keeps the encoder busy while the one before is committed.
+                running.append((len(batch), self._start(batch, running)))
                 batch, pictures = [], 0
+                if len(running) > 1:
+                    self._commit(*running.popleft())
         if batch:
-            self._commit(batch)
+            running.append((len(batch), self._start(batch, running)))
+        while running:
+            self._commit(*running.popleft())
 
     def _prepare(self, item: Pending) -> _Ready:
         if not item.lacks_image or item.path is None:
@@ -212,7 +219,7 @@ class Reindex:
             return _Ready(item, error=str(error))
         return _Ready(item, pixels)
 
-    def _commit(self, batch: list[_Ready]) -> None:
+    def _start(self, batch: list[_Ready], running: Iterable[tuple[int, Encoding]]) -> Encoding:
         images: dict[bytes, npt.NDArray[np.uint8]] = {}
         texts: dict[bytes, str] = {}
         for ready in batch:
@@ -226,9 +233,14 @@ class Reindex:
             del images[digest]
         for digest in self._spaces.rows("text", texts, self._target.fingerprint):
             del texts[digest]
-        names, vectors = self._embedder.encode(images, texts)
-        self._store(names, vectors)
-        self._count(len(batch))
+        for _, encoding in running:
+            for modality, digest in encoding.names:
+                (images if modality == "image" else texts).pop(digest, None)
+        return self._embedder.start(images, texts)
+
+    def _commit(self, items: int, encoding: Encoding) -> None:
+        self._store(*encoding.result())
+        self._count(items)
 
     def _adapt_all(self, encoder: DerivedEncoder) -> None:
         """Compute from the base's vectors whatever can be; the rest is left to be encoded."""

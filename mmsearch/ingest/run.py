@@ -1,13 +1,14 @@
 """A photo's journey into the collection: scan, decode, encode, commit, sweep.
 
 Decoding runs in threads, in order and bounded, while the one consumer here feeds the encoder
-full batches and commits each batch in one transaction: a crash costs one batch at most.
+full batches and commits each batch in one transaction, while the next one is being encoded: a
+crash costs two batches at most.
 """
 
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
@@ -18,7 +19,7 @@ from mmsearch.catalog.catalog import Catalog
 from mmsearch.catalog.records import StoredItem, Write
 from mmsearch.errors import InputError
 from mmsearch.images import Contents, decode, read
-from mmsearch.ingest.embed import Embedder
+from mmsearch.ingest.embed import Embedder, Encoding
 from mmsearch.ingest.kept import keep_picture
 from mmsearch.ingest.known import Known, text_digest
 from mmsearch.ingest.plan import HANDED_OVER, Plan, plan_items, plan_scan, told_and_given
@@ -216,6 +217,15 @@ class Ingest:
         done = 0
         batch: list[_Decoded] = []
         pixels = 0
+        running: deque[tuple[list[_Decoded], Encoding]] = deque()
+
+        def commit_first() -> None:
+            nonlocal done
+            first, encoding = running.popleft()
+            self._commit(first, encoding, vanished)
+            done += len(first)
+            self._progress(Progress("commit", done, len(todo)))
+
         for decoded in in_order(
             todo,
             self._decode,
@@ -230,13 +240,32 @@ class Ingest:
             self._tally.decode_s += decoded.seconds
             full = pixels and pixels >= self._embedder.encoder.batch_size
             if full or len(batch) >= ITEMS_PER_COMMIT:
-                self._commit(batch, vanished)
-                done += len(batch)
-                self._progress(Progress("commit", done, len(todo)))
+                # The next batch keeps the encoder busy while the one before is committed.
+                running.append((batch, self._start(batch)))
                 batch, pixels = [], 0
+                if len(running) > 1:
+                    commit_first()
         if batch:
-            self._commit(batch, vanished)
-            self._progress(Progress("commit", done + len(batch), len(todo)))
+            running.append((batch, self._start(batch)))
+        while running:
+            commit_first()
+
+    def _start(self, batch: list[_Decoded]) -> Encoding:
+        """Begin to encode what has no vector yet, nor is being encoded."""
+        images: dict[bytes, npt.NDArray[np.uint8]] = {}
+        texts: dict[bytes, str] = {}
+        for one in batch:
+            if one.error is not None:
+                continue
+            digest = text_digest(one.source)
+            if one.pixels is not None and one.image_digest is not None:
+                images.setdefault(one.image_digest, one.pixels)
+            if digest and one.source.text and ("text", digest) not in self._known:
+                texts.setdefault(digest, one.source.text)
+        images = {d: p for d, p in images.items() if ("image", d) not in self._known}
+        encoding = self._embedder.start(images, texts)
+        self._known.update(encoding.names)  # batches are committed in order, or none any more
+        return encoding
 
     def _decode(self, one: tuple[Source, StoredItem | None]) -> _Decoded:
         source, old = one
@@ -273,29 +302,20 @@ class Ingest:
             return source
         return replace(source, path=keep_picture(contents, self._layout))
 
-    def _commit(self, batch: list[_Decoded], vanished: Vanished) -> None:
+    def _commit(self, batch: list[_Decoded], encoding: Encoding, vanished: Vanished) -> None:
         write = Write()
         outcomes: Counter[str] = Counter()
-        images: dict[bytes, npt.NDArray[np.uint8]] = {}
-        texts: dict[bytes, str] = {}
         for one in batch:
             if one.error is not None:
                 self._fail(one, write)
                 continue
-            digest = text_digest(one.source)
-            if one.pixels is not None and one.image_digest is not None:
-                images.setdefault(one.image_digest, one.pixels)
-            if digest and one.source.text and ("text", digest) not in self._known:
-                texts.setdefault(digest, one.source.text)
-            outcomes[self._place(one, digest, write, vanished)] += 1
+            outcomes[self._place(one, text_digest(one.source), write, vanished)] += 1
             write.recovered.append(one.source.key)
-        images = {d: p for d, p in images.items() if ("image", d) not in self._known}
-        names, vectors = self._embedder.encode(images, texts)
+        names, vectors = encoding.result()
         started = time.perf_counter()
         write.vectors = self._embedder.append(names, vectors)
         if write:
             self._catalog.commit(write)
-            self._known.update(names)
         # Counted only now: a run that is interrupted reports what it has really kept.
         self._tally.outcomes += outcomes
         self._tally.commit_s += time.perf_counter() - started
@@ -374,7 +394,8 @@ def _identity(item: StoredItem) -> bytes:
 def _bottleneck(
     tally: _Tally, embedder: Embedder, workers: int
 ) -> Literal["decode", "encode", "commit", "none"]:
-    """The stage that had most work per lane; decoding has as many lanes as workers."""
+    """The stage that the run waited for most: decoding has as many lanes as workers, and of the
+    encoder's work only what did not pass behind the others counts."""
     stages: dict[Literal["decode", "encode", "commit"], float] = {
         "decode": tally.decode_s / workers,
         "encode": embedder.seconds,
