@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -55,7 +56,7 @@ def serve(
 ) -> None:
     """Answer queries over HTTP, and show a search page, until it is stopped.
 
-    Ctrl-C or SIGTERM finishes what was accepted and ends it. Other processes may index meanwhile.
+    Ctrl-C or SIGTERM finishes what was accepted and ends it, with exit code 0. Other processes may index meanwhile.
     Without --keys it serves this machine only.
 
     \b
@@ -114,6 +115,10 @@ def _run(settings: Settings, listener: socket.socket) -> None:
         lifespan="on",
         timeout_graceful_shutdown=round(settings.request_seconds) + 1,
     )
+    # uvicorn stops by itself, then raises the signal again for who was there before it: to be
+    # stopped is how a server ends, so nobody was.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: None)
     uvicorn.Server(config).run([listener])
 
 
