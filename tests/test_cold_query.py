@@ -623,3 +623,33 @@ def test_answers_come_before_the_next_question(here: Path) -> None:
             assert json.loads(asking.stdout.readline())["query"] == text
         asking.stdin.close()
     assert asking.returncode == 0
+
+
+# ---- the whole program
+
+
+@pytest.mark.parametrize(
+    ("line", "one"),
+    [
+        ("query x", "query"),
+        ("--collection keys status", "status"),
+        ("--collection=keys tag x", "tag"),
+        ("qurey x", None),
+        ("--help", None),
+        ("--collection", None),
+        ("", None),
+    ],
+)
+def test_only_the_command_that_is_asked_for_is_built(line: str, one: str | None) -> None:
+    from mmsearch.cli import app
+
+    assert list(app.asked(line.split())) == ([one] if one else list(app.COMMANDS))
+
+
+def test_help_of_a_command_is_the_same_whether_others_were_built_or_not() -> None:
+    from mmsearch.cli import app
+
+    for name in app.COMMANDS:
+        alone = CliRunner().invoke(app.build([name]), [name, "--help"])
+        among = CliRunner().invoke(app.app, [name, "--help"])
+        assert (alone.exit_code, alone.output) == (0, among.output)

@@ -51,7 +51,7 @@ def query(
     text: Annotated[
         str | None,
         typer.Argument(
-            metavar="[TEXT]", help="What to look for, in words; - reads queries from stdin."
+            metavar="TEXT", help="What to look for, in words; - reads queries from stdin."
         ),
     ] = None,
     image: Annotated[
