@@ -56,8 +56,8 @@ def serve(
 ) -> None:
     """Answer queries over HTTP, and show a search page, until it is stopped.
 
-    Ctrl-C or SIGTERM finishes what was accepted and ends it, with exit code 0. Other processes may index meanwhile.
-    Without --keys it serves this machine only.
+    Ctrl-C or SIGTERM finishes what was accepted and ends it, with exit code 0. Other processes may
+    index meanwhile. Without --keys it serves this machine only.
 
     \b
     Example:
@@ -86,7 +86,7 @@ def serve(
         requests_per_second=rate,
         log_queries=log_queries,
     )
-    with _listening(settings) as listener:
+    with listening(settings) as listener:
         address = f"http://{_in_url(host)}:{listener.getsockname()[1]}/"
         typer.echo(f"mmsearch serves {path} at {address}")
         sys.stdout.flush()
@@ -122,18 +122,22 @@ def _run(settings: Settings, listener: socket.socket) -> None:
     uvicorn.Server(config).run([listener])
 
 
-def _listening(settings: Settings) -> socket.socket:
+def listening(settings: Settings) -> socket.socket:
     """Raises StorageError."""
     import socket
 
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+        listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
     except OSError as error:
         raise StorageError(
             f"cannot listen on {settings.host}:{settings.port} ({error.strerror or error}): is "
             "another server running there? Choose another --port, or 0 for any"
         ) from error
+    # Heads and bodies are sent apart. Held back for more, each answer takes 40 ms instead of 1.3
+    # (2026-11); asyncio only sees to it for sockets of its own. Accepted ones inherit this.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def _is_loopback(host: str) -> bool:

@@ -17,6 +17,8 @@ import httpx2
 import pytest
 
 import mmsearch
+from mmsearch.cli.serve import listening as listening_at
+from mmsearch.server.settings import Settings
 from tests.server.worlds import NDJSON, encoded, picture, process
 from tests.support import ColourEncoder
 
@@ -42,6 +44,15 @@ def test_taken_port_is_said(folder: Path) -> None:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert f"127.0.0.1:{port}" in done.stderr
+
+
+def test_answers_are_not_held_back_for_more_to_send(folder: Path) -> None:
+    with (
+        listening_at(Settings(folder, port=0)) as listener,
+        socket.create_connection(listener.getsockname()),
+        listener.accept()[0] as accepted,
+    ):
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_missing_collection_is_said(tmp_path: Path) -> None:
