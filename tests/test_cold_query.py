@@ -184,7 +184,7 @@ def test_changes_after_the_snapshot_are_seen(album: Path, mini: Painted) -> None
     picture(album / before[1].key, 9, 1234)  # another thing by now
     picture(album / "new.png", 4, 999)
     index = album / ".mmsearch" / "index"
-    kept = {path.name: path.read_bytes() for path in index.glob("*.codes")}
+    kept = {path.name: path.read_bytes() for path in index.glob("*.signs")}
     with mmsearch.open(album, encoder=mini) as collection:
         collection.index([album])
     for name, content in kept.items():  # as they were before the run
@@ -263,7 +263,7 @@ def _damage_middle(path: Path) -> None:
     ids=["missing", "empty", "cut short", "other file", "other format", "from the future", "ids"],
 )
 def test_damaged_codes_are_left_alone(album: Path, spoil: Callable[[Path], None]) -> None:
-    (path,) = (album / ".mmsearch" / "index").glob("*-image.codes")
+    (path,) = (album / ".mmsearch" / "index").glob("*-image.signs")
     spoil(path)
     assert reader.answer(album / ".mmsearch", THINGS[0], 243) is None
 

@@ -24,7 +24,7 @@ def prepare(catalog: Catalog, info: EncoderInfo, vectors: VectorFile, index: Pat
     """
     keep_text_tower(info.fingerprint, info.name)
     for modality in MODALITIES:
-        path = index / f"{info.fingerprint}-{modality}.codes"
+        path = index / f"{info.fingerprint}-{modality}.signs"
         if not _is_current(path, info, catalog.seq()):
             with suppress(OSError):
                 _write(catalog, info, vectors, path, modality)

@@ -101,7 +101,7 @@ def _answer(
     space = _current(catalog)
     modality: Modality = to or "image"
     stem = root / "index" / f"{space.fingerprint}-"
-    codes = Codes(Path(f"{stem}{modality}.codes"), space.dim)
+    codes = Codes(Path(f"{stem}{modality}.signs"), space.dim)
     if not space.complete_at <= codes.seq <= seq:
         raise UnsureError
     if to is None and not _searches_pictures(catalog, counted):
