@@ -75,15 +75,15 @@ def test_bundled_model_answers_and_the_process_ends_on_sigterm(tmp_path: Path) -
         written = httpx2.post(f"{address}/v1/items", json={"items": items}, timeout=120).json()
         assert written["added"] == 2, written
         body = {"text": "an automobile", "to": "text", "mode": "vector", "k": 1}
-        (hit,) = httpx2.post(f"{address}/v1/search", json=body).json()["hits"]
+        (hit,) = httpx2.post(f"{address}/v1/search", json=body, timeout=120).json()["hits"]
         assert hit["key"] == "car"
         image = {"image": picture("red")}
         answer = httpx2.post(
-            f"{address}/v1/search/image", files=image, data={"query": '{"to": "text"}'}
+            f"{address}/v1/search/image", files=image, data={"query": '{"to": "text"}'}, timeout=120
         )
         assert len(answer.json()["hits"]) == 2
         running.send_signal(signal.SIGTERM)
-        output, log = running.communicate(timeout=30)
+        output, log = running.communicate(timeout=120)
         assert (running.returncode, output) == (0, "")
         levels = {json.loads(line)["level"] for line in log.splitlines()}
         assert levels == {"info"}
