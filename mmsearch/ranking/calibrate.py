@@ -50,6 +50,8 @@ DEPTH = 30  # candidates that count as evidence; 10 were a little better on CLIP
 SHARPNESS = 2.0  # 1: nearly the plain mean, 3: nearly the best one alone
 LEFT_OUT = 0.05  # of the collection: what a query could be about
 REFUSED = 0.05  # share of answerable queries that may be refused by the default threshold
+# A threshold that a relevance can still reach: fused relevances end a little below 1.
+HIGHEST = 1 - 1e-6
 FEWEST = 40  # queries and items below which medians and deviations say nothing
 _BLOCK = 256  # queries at once: 256 x 100,000 float32 scores are 100 MB
 _SAMPLE = 2000  # queries and items from which the spread is taken: 16 MB of scores
@@ -106,7 +108,7 @@ class Background:
                 spread=float(value["spread"]),
                 middle=float(value["middle"]),
                 slope=float(value["slope"]),
-                least=float(value["least"]),
+                least=min(float(value["least"]), HIGHEST),
                 size=int(value["size"]),
                 queries=int(value["queries"]),
             )
@@ -181,7 +183,7 @@ def fit(
         queries=len(bank),
     )
     reached = background._relevance(np.quantile(with_it, [REFUSED]))
-    return Background(**{**vars(background), "least": float(reached[0])})
+    return Background(**{**vars(background), "least": min(float(reached[0]), HIGHEST)})
 
 
 def _pool(standard: npt.NDArray[np.floating]) -> Floats:

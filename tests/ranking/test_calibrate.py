@@ -165,3 +165,13 @@ def test_what_cannot_be_measured_is_refused(world: World) -> None:
 def test_json_that_is_no_background_is_refused(value: dict[str, object]) -> None:
     with pytest.raises(UsageError, match="not a background"):
         Background.from_json(value)
+
+
+def test_threshold_can_be_reached_where_the_answerable_stand_far_out() -> None:
+    random = np.random.default_rng(3)
+    corpus = np.eye(64, dtype=np.float32)[random.permutation(64)]
+    noise = random.normal(size=(64, 64)).astype(np.float32) / 1e4
+    bank = (corpus + noise) / np.linalg.norm(corpus + noise, axis=1, keepdims=True)
+    background = fit(bank, corpus)
+    assert background.least < 1
+    assert Background.from_json({**background.to_json(), "least": 1.0}).least < 1
