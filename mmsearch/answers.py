@@ -9,11 +9,11 @@ from mmsearch.catalog.catalog import Catalog
 from mmsearch.catalog.records import EncoderInfo
 from mmsearch.errors import CorruptionError, MmsearchError
 from mmsearch.layout import Layout
-from mmsearch.loading import Encoders
+from mmsearch.loading import Encoders, log, settle_precision
 from mmsearch.search import Searcher
 from mmsearch.search.concepts import Concepts
 from mmsearch.search.defaults import Defaults
-from mmsearch.types import MODALITIES, Answer, Hit, OnProgress, Progress, Query
+from mmsearch.types import MODALITIES, Answer, Encoder, Hit, OnProgress, Progress, Query
 
 # Replaying this many changes costs a reader about 50 ms; a snapshot rewrites the whole index.
 CHANGES_PER_SNAPSHOT = 10_000
@@ -104,6 +104,11 @@ class Answers:
         """Forget the index in memory: the next query loads or rebuilds it."""
         self._searcher = None
 
+    def _image_encoder(self, info: EncoderInfo) -> Encoder:
+        """In the precision of the collection's pictures, so that each finds itself exactly."""
+        own = self._catalog.spaces.precision(info.fingerprint)
+        return settle_precision(self._encoders.of(info), None, own, log.warning)
+
     def _of(self, info: EncoderInfo) -> Searcher:
         if self._searcher is None or self._searcher[0] != info:
             searcher = Searcher(
@@ -112,7 +117,7 @@ class Answers:
                 self._layout.vector_file(info),
                 lambda modality: self._layout.snapshots(info, modality),
                 lambda: self._encoders.text_tower_of(info),
-                lambda: self._encoders.of(info),
+                lambda: self._image_encoder(info),
                 self.concepts,
                 # Beside the index, and named so that they go when the encoder's vectors go.
                 lambda of, to: (

@@ -25,7 +25,7 @@ from mmsearch.errors import (
     UsageError,
 )
 from mmsearch.layout import CATALOG, DIRECTORY, Layout, find_collection
-from mmsearch.loading import CACHED_TEXTS, Encoders, require_same
+from mmsearch.loading import CACHED_TEXTS, Encoders, require_same, settle_precision
 from mmsearch.search import validate
 from mmsearch.search.defaults import Defaults
 from mmsearch.status import Status
@@ -36,12 +36,14 @@ from mmsearch.types import (
     IndexReport,
     Modality,
     OnProgress,
+    PreciseEncoder,
     Progress,
     Query,
     ReindexReport,
     Target,
     Term,
     UpdateReport,
+    WantedPrecision,
 )
 
 if TYPE_CHECKING:
@@ -150,16 +152,19 @@ class Collection:
         device: str | None = None,
         batch_size: int | None = None,
         workers: int | None = None,
+        precision: WantedPrecision | None = None,
         allow_empty: bool = False,
         url_hosts: Sequence[str] = (),
         on_progress: OnProgress | None = None,
     ) -> IndexReport:
         """Bring the collection up to date with folders, pictures, texts and tables.
 
-        `model` None: the collection's own, or `mini` for a new one. `url_hosts` (cdn.example.com,
-        *.example.com, example.com:8080) are those from which tables may have pictures fetched; the
-        collection keeps them. Raises RootError, EncoderMismatchError, LockedError, ModelError,
-        StorageError, UsageError; a bad file is a line in the report, not an error.
+        `model` None: the collection's own, or `mini` for a new one. `precision` None: the one that
+        a run before was given, else fp32 (bf16 on CUDA); see docs/speed.md. `url_hosts`
+        (cdn.example.com, *.example.com, example.com:8080) are those from which tables may have
+        pictures fetched; the collection keeps them. Raises RootError, EncoderMismatchError,
+        LockedError, ModelError, StorageError, UsageError; a bad file is a line in the report, not
+        an error.
         """
         from mmsearch.ingest.kept import drop_unused_pictures
 
@@ -167,10 +172,9 @@ class Collection:
             paths = [paths]
         if not paths:
             raise UsageError("nothing to index: name at least one folder or file")
-        with self._ingesting(model, device, batch_size, workers, url_hosts, on_progress) as (
-            run,
-            notes,
-        ):
+        with self._ingesting(
+            model, device, batch_size, workers, url_hosts, on_progress, precision
+        ) as (run, notes):
             report = run.run([Path(path) for path in paths], allow_empty=allow_empty)
             drop_unused_pictures(run.replaced, self._catalog, self._layout)
             self._answers.save_old_snapshots(on_progress)
@@ -252,6 +256,7 @@ class Collection:
         device: str | None = None,
         batch_size: int | None = None,
         workers: int | None = None,
+        precision: WantedPrecision | None = None,
         allow_missing: bool = False,
         on_progress: OnProgress | None = None,
     ) -> ReindexReport:
@@ -261,6 +266,7 @@ class Collection:
         an item cannot be encoded (its file is gone, say) the collection stays with its model, and
         the report says why; with `allow_missing` it moves, and such an item is found again only
         after an `index` run that sees its file. The old vectors are kept for `rollback`.
+        `precision` as in `index`.
 
         Raises NoCollectionError, ModelError, LockedError, StorageError.
         """
@@ -275,7 +281,10 @@ class Collection:
             note(f"the collection is encoded by {own.name} already, and {name} is the same model")
             return ReindexReport(own.name, switched=True, notes=tuple(notes))
         self._encoders.keep_text_tower(encoder)
+        self._settled(encoder, precision, note)
         report = self._move(target, lambda: encoder, workers, allow_missing, on_progress)
+        if precision is not None:
+            self._keep_precision(encoder)
         return replace(report, notes=tuple(notes))
 
     def rollback(
@@ -300,7 +309,7 @@ class Collection:
             )
         report = self._move(
             target,
-            lambda: self._encoders.of(target, device, batch_size, note),
+            lambda: self._settled(self._encoders.of(target, device, batch_size, note), None, note),
             workers,
             allow_missing,
             on_progress,
@@ -504,6 +513,7 @@ class Collection:
         workers: int | None,
         url_hosts: Sequence[str],
         on_progress: OnProgress | None,
+        precision: WantedPrecision | None = None,
     ) -> Iterator[tuple[Ingest, list[str]]]:
         """A run under the writer's lock, and the notes that it will have made."""
         from mmsearch.ingest.run import Ingest
@@ -518,8 +528,11 @@ class Collection:
         def load() -> Encoder:
             own = self._catalog.encoder()
             if own is not None:
-                return self._encoders.of(own, device, batch_size, note)
+                return self._settled(
+                    self._encoders.of(own, device, batch_size, note), precision, note
+                )
             encoder = self._encoders.load(model or DEFAULT_MODEL, device, batch_size, note)
+            self._settled(encoder, precision, note)
             self._catalog.spaces.begin(EncoderInfo(encoder.name, encoder.fingerprint, encoder.dim))
             self._encoders.keep_text_tower(encoder)
             return encoder
@@ -534,6 +547,20 @@ class Collection:
                 on_progress=on_progress,
             )
             yield run, notes
+            if precision is not None and run.encoder is not None:
+                self._keep_precision(run.encoder)
+
+    def _settled(
+        self, encoder: Encoder, wanted: WantedPrecision | None, note: Callable[[str], None]
+    ) -> Encoder:
+        """`encoder` in the precision `wanted`, or in that of its space."""
+        own = self._catalog.spaces.precision(encoder.fingerprint)
+        return settle_precision(encoder, wanted, own, note)
+
+    def _keep_precision(self, encoder: Encoder) -> None:
+        """Later runs, and queries by picture, go on with what somebody chose."""
+        if isinstance(encoder, PreciseEncoder) and encoder.precision is not None:
+            self._catalog.spaces.set_precision(encoder.fingerprint, encoder.precision)
 
     def _info(self) -> EncoderInfo:
         info = self._catalog.encoder()

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, cast
 
 from mmsearch.catalog.records import EncoderInfo
 from mmsearch.encoders.text_cache import TextCache
-from mmsearch.errors import EncoderMismatchError
-from mmsearch.types import Encoder, TextEncoder
+from mmsearch.errors import EncoderMismatchError, ModelError, UsageError
+from mmsearch.types import Encoder, PreciseEncoder, Precision, TextEncoder, WantedPrecision
 
 if TYPE_CHECKING:
     from mmsearch.encoders.open_clip_encoder import OpenClipEncoder
@@ -98,6 +98,38 @@ class Encoders:
             log.warning("no text tower of %s that runs without torch: loading torch", info.name)
             return self.of(info)
         return tower
+
+
+def settle_precision(
+    encoder: Encoder,
+    wanted: WantedPrecision | None,
+    own: Precision | None,
+    on_note: Callable[[str], None],
+) -> Encoder:
+    """`encoder`, from now on in the precision `wanted`; None: in the collection's `own`, if any.
+
+    Raises UsageError or ModelError for a wish that cannot be met. Where the own one cannot be had
+    on this machine it stays as it is, with a note: the vectors are nearly the same.
+    """
+    if wanted is None and own is None:
+        return encoder
+    if not isinstance(encoder, PreciseEncoder):
+        if wanted is not None:
+            raise UsageError(
+                f"the encoder {encoder.name} has no choice of precision: leave out {wanted}"
+            )
+        return encoder
+    if wanted is not None:
+        if own is not None and wanted not in (own, "auto"):
+            on_note(f"pictures so far are encoded in {own}, from now on in {wanted}")
+        if encoder.precision != wanted:
+            encoder.use_precision(wanted)
+    elif own is not None and encoder.precision != own:
+        try:
+            encoder.use_precision(own)
+        except ModelError as error:
+            on_note(f"the collection's pictures are encoded in {own}, but here not: {error}")
+    return encoder
 
 
 def require_same(info: EncoderInfo, encoder: Encoder) -> None:

@@ -23,6 +23,8 @@ Target = Literal["image", "text", "both"]
 Mode = Literal["vector", "lexical", "hybrid"]
 Ranking = Literal["image", "text", "lexical"]
 Fusion = Literal["rank", "relevance"]
+Precision = Literal["fp32", "bf16", "int8"]  # in which pictures are encoded
+WantedPrecision = Literal["auto", "fp32", "bf16", "int8"]
 
 
 @dataclass(frozen=True)
@@ -296,6 +298,21 @@ class OverlappingEncoder(Encoder, Protocol):
 
     def start_images(self, pixels: Pixels) -> Callable[[], Vectors]:
         """Begin `encode_images`; calling the result waits for what it returns, or raises."""
+        ...
+
+
+@runtime_checkable
+class PreciseEncoder(Encoder, Protocol):
+    """An encoder that can encode pictures in several precisions: the same space, nearly.
+
+    `precision` is None while `auto` has not seen enough pictures to decide.
+    """
+
+    @property
+    def precision(self) -> Precision | None: ...
+
+    def use_precision(self, wanted: WantedPrecision) -> None:
+        """From now on. Raises ModelError if it cannot be had here."""
         ...
 
 

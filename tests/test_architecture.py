@@ -72,6 +72,8 @@ HOMES = {
     "torchvision": {"encoders", "models", "training"},
     "open_clip": {"encoders", "models", "training"},
     "timm": {"encoders", "models", "training"},
+    "onnx": {"encoders"},
+    "onnxruntime": {"encoders"},
     "transformers": {"encoders", "models", "training"},
     "faiss": {"index"},
     "sqlalchemy": {"catalog"},

@@ -9,10 +9,10 @@ from typing import Any, cast
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from mmsearch.catalog.database import Database, chunks
+from mmsearch.catalog.database import Database, chunks, fact, set_fact
 from mmsearch.catalog.records import EncoderInfo, NewVectors, Space, SpaceState
 from mmsearch.catalog.schema import batches, embeddings, items, spaces
-from mmsearch.types import Modality
+from mmsearch.types import Modality, Precision
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,15 @@ class Spaces:
         with self._database.writing() as connection:
             for table in (embeddings, batches, spaces):
                 connection.execute(sa.delete(table).where(table.c.fingerprint.in_(fingerprints)))
+
+    def precision(self, fingerprint: str) -> Precision | None:
+        """The precision that somebody chose for pictures of this space; None: nobody did."""
+        with self._database.reading() as connection:
+            return cast("Precision | None", fact(connection, f"precision {fingerprint}"))
+
+    def set_precision(self, fingerprint: str, precision: Precision) -> None:
+        with self._database.writing() as connection:
+            set_fact(connection, f"precision {fingerprint}", precision)
 
     # ---- their vectors
 

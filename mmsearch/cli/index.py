@@ -17,6 +17,7 @@ from mmsearch.cli.options import (
     AllowUrlOption,
     CollectionOption,
     JsonOption,
+    PrecisionOption,
     open_collection,
 )
 from mmsearch.cli.progress import ProgressBar
@@ -44,6 +45,7 @@ def index(
     ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Pictures encoded at a time.")] = None,
     workers: Annotated[int | None, typer.Option(help="Threads that decode pictures.")] = None,
+    precision: PrecisionOption = None,
     allow_empty: Annotated[
         bool,
         typer.Option(
@@ -78,6 +80,7 @@ def index(
                 device=device,
                 batch_size=batch_size,
                 workers=workers,
+                precision=precision,
                 allow_empty=allow_empty,
                 url_hosts=allow_url or (),
                 on_progress=bar,

@@ -13,6 +13,7 @@ from mmsearch.cli.options import (
     EXIT_SKIPPED,
     CollectionOption,
     JsonOption,
+    PrecisionOption,
     open_collection,
 )
 from mmsearch.cli.progress import ProgressBar
@@ -50,6 +51,7 @@ def reindex(
     ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Pictures encoded at a time.")] = None,
     workers: Annotated[int | None, typer.Option(help="Threads that decode pictures.")] = None,
+    precision: PrecisionOption = None,
     as_json: JsonOption = False,
     collection: CollectionOption = None,
 ) -> None:
@@ -85,6 +87,7 @@ def reindex(
                     device=device,
                     batch_size=batch_size,
                     workers=workers,
+                    precision=precision,
                     allow_missing=allow_missing,
                     on_progress=bar,
                 )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from mmsearch.encoders.adapter import Adapter
     from mmsearch.encoders.open_clip_encoder import OpenClipEncoder
-    from mmsearch.types import Pixels, TextEncoder, Vectors
+    from mmsearch.types import Pixels, Precision, TextEncoder, Vectors, WantedPrecision
 
 
 class AdaptedEncoder:
@@ -53,6 +53,23 @@ class AdaptedEncoder:
     @batch_size.setter
     def batch_size(self, size: int) -> None:
         self.base.batch_size = size
+
+    @property
+    def precision(self) -> Precision | None:
+        """The base's; pooled features on a CPU are always fp32."""
+        return self.base.precision
+
+    def use_precision(self, wanted: WantedPrecision) -> None:
+        """From now on. Raises ModelError if it cannot be had here, or not for this adapter."""
+        if not self.adapter.reuses_images and wanted != "auto" and self.base.device.type == "cpu":
+            if wanted == "fp32":
+                return
+            raise ModelError(
+                f"model {self.name!r}: its adapter reads pooled features, which a CPU computes in "
+                f"fp32 only, not {wanted}; leave --precision out"
+            )
+        if self.adapter.reuses_images or self.base.device.type != "cpu":
+            self.base.use_precision(wanted)
 
     @property
     def reuses_images(self) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmsearch.encoders import model_source
+from mmsearch.encoders.choice import Choice
 from mmsearch.encoders.folding import faster_copy
 from mmsearch.encoders.image_head import split_tower
 from mmsearch.encoders.lanes import Lanes, share
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from mmsearch.encoders.adapted_encoder import AdaptedEncoder
+    from mmsearch.encoders.choice import Tower
     from mmsearch.encoders.tensor_file import Floats
-    from mmsearch.types import Pixels, Vectors
+    from mmsearch.types import Pixels, Precision, Vectors, WantedPrecision
 
 Part = TypeVar("Part")
 
@@ -66,10 +68,43 @@ class OpenClipEncoder:
         self._std = torch.tensor(self._preprocess.std, device=device).view(1, 3, 1, 1) * 255
         threads = torch.get_num_threads() if device.type == "cpu" else 1
         self._lanes = Lanes(threads) if threads > 1 else None
+        self._choice: Choice | None = None  # of another precision, on a CPU
+        self._precision: Precision = "bf16" if device.type == "cuda" else "fp32"
 
     def weights_changed(self) -> None:
         """Tell that `model` was trained: pictures are encoded by a faster copy of its tower."""
-        self._visual: Any = faster_copy(self.model.visual, self.image_size)
+        # What open_clip made of it, or that copy.
+        self.visual: Any = faster_copy(self.model.visual, self.image_size)
+        self._choice = None
+
+    @property
+    def precision(self) -> Precision | None:
+        """In which pictures are encoded; None while `auto` has seen too few to decide."""
+        return self._choice.precision if self._choice else self._precision
+
+    def use_precision(self, wanted: WantedPrecision) -> None:
+        """Encode pictures like this from now on; texts, and pooled features on a CPU, stay fp32.
+
+        On a CPU the first pictures are a trial: `auto` takes the fastest precision that stays near
+        fp32, any other than that is refused where its vectors are too far off. Raises ModelError
+        if it cannot be had here, and at the next pictures if it is refused.
+        """
+        if self.device.type == "cpu":
+            self._precision = "fp32"
+            self._choice = None if wanted == "fp32" else Choice(self, wanted, self._on_note)
+            return
+        possible: tuple[Precision, ...] = ("fp32",)
+        if self.device.type == "cuda":
+            possible = ("bf16", "fp32")
+        if wanted == "auto":
+            self._precision = possible[0]
+        elif wanted in possible:
+            self._precision = wanted
+        else:
+            raise ModelError(
+                f"precision {wanted}: the device {self.device.type} encodes in "
+                f"{' or '.join(possible)} only; use one of these, auto, or --device cpu"
+            )
 
     def preprocess(self, image: Image.Image) -> npt.NDArray[np.uint8]:
         """(image_size, image_size, 3) uint8 RGB. Pure Pillow: safe in any thread."""
@@ -88,12 +123,34 @@ class OpenClipEncoder:
         Meanwhile the caller may prepare, store, or start the next pictures. Raises ModelError,
         here or there.
         """
-        return self._start(len(pixels), lambda part: self._image_features(pixels[part]))
+
+        def features(part: slice) -> torch.Tensor:
+            return self._image_features(pixels[part])
+
+        tower = self._tower(pixels) if self._choice and len(pixels) else None
+        if tower is None:
+            return self._start(len(pixels), features)
+        return self._share(len(pixels), lambda part: tower(pixels[part]))
+
+    def _tower(self, pixels: Pixels) -> Tower | None:
+        """Decide on another precision, if that is still open: on one core, as in any lane."""
+        assert self._choice is not None
+
+        def plain(some: Pixels) -> Vectors:
+            return self._encode(slice(0, len(some)), lambda part: self._image_features(some[part]))
+
+        choose = partial(self._choice.tower, pixels, plain)
+        return self._lanes.submit(choose).result() if self._lanes else choose()
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """(height, width) of what `preprocess` gives."""
+        return self._preprocess.size
 
     @property
     def has_pooled_features(self) -> bool:
         """Whether `encode_pooled_images` can be had of this architecture."""
-        return split_tower(self._visual) is not None
+        return split_tower(self.visual) is not None
 
     def encode_pooled_images(self, pixels: Pixels) -> tuple[Vectors, Floats]:
         """What `encode_images` gives, and (n, p) float32 features before the last projection.
@@ -106,7 +163,7 @@ class OpenClipEncoder:
         """Begin to encode; calling the result waits for what `encode_pooled_images` gives."""
         import torch
 
-        parts = split_tower(self._visual)
+        parts = split_tower(self.visual)
         if parts is None:
             raise ModelError(
                 f"model {self.name!r}: its image tower has no projection of its own; use its "
@@ -151,14 +208,18 @@ class OpenClipEncoder:
         self, total: int, features: Callable[[slice], torch.Tensor]
     ) -> Callable[[], Vectors]:
         """`features` of all slices of range(total): under way when this returns."""
-        if self._lanes is not None and total > _PICTURES_A_LANE:
-            parts = share(total, self.batch_size, self._lanes.count, _PICTURES_A_LANE)
-            running = [self._lanes.submit(partial(self._encode, part, features)) for part in parts]
-            return lambda: np.concatenate([lane.result() for lane in running])
         if self.device.type == "cuda":
             return self._start_on_device(slice(0, total), features)
-        rows = self._encode(slice(0, total), features)
-        return lambda: rows
+        return self._share(total, lambda part: self._encode(part, features))
+
+    def _share(self, total: int, encode: Callable[[slice], Vectors]) -> Callable[[], Vectors]:
+        """`encode` of all slices of range(total), each on a core; few pictures have all cores."""
+        if self._lanes is None or total <= _PICTURES_A_LANE:
+            rows = encode(slice(0, total))
+            return lambda: rows
+        parts = share(total, self.batch_size, self._lanes.count, _PICTURES_A_LANE)
+        running = [self._lanes.submit(partial(encode, part)) for part in parts]
+        return lambda: np.concatenate([lane.result() for lane in running])
 
     def _start_on_device(
         self, part: slice, features: Callable[[slice], torch.Tensor]
@@ -202,16 +263,19 @@ class OpenClipEncoder:
         return parts
 
     def _image_features(self, pixels: Pixels) -> torch.Tensor:
-        if self._visual is self.model.visual:
+        if self.visual is self.model.visual:
             return self._unit(self.model.encode_image(self.normalised(pixels)))
-        return self._unit(self._visual(self.normalised(pixels)))
+        return self._unit(self.visual(self.normalised(pixels)))
 
     def normalised(self, pixels: Pixels) -> torch.Tensor:
         """(n, h, w, 3) uint8 -> (n, 3, h, w) float32 on the device, as the image tower reads it."""
         import torch
 
-        batch = self._to_device(torch.from_numpy(np.ascontiguousarray(pixels)))
-        batch = batch.permute(0, 3, 1, 2).float()  # (b, h, w, 3) -> (b, 3, h, w), channels last
+        return self.standardised(self._to_device(torch.from_numpy(np.ascontiguousarray(pixels))))
+
+    def standardised(self, pixels: torch.Tensor) -> torch.Tensor:
+        """`normalised` of a tensor that is on the device already."""
+        batch = pixels.permute(0, 3, 1, 2).float()  # (b, h, w, 3) -> (b, 3, h, w), channels last
         return batch.sub_(self._mean).div_(self._std)
 
     def _text_features(self, tokens: torch.Tensor) -> torch.Tensor:
@@ -231,7 +295,7 @@ class OpenClipEncoder:
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         import torch
 
-        if self.device.type != "cuda":
+        if self._precision != "bf16":  # on a CPU another tower computes it
             return contextlib.nullcontext()
         return torch.autocast("cuda", dtype=torch.bfloat16)
 

@@ -69,6 +69,11 @@ class Embedder:
                 self._loaded = self._load()
         return self._loaded
 
+    @property
+    def loaded(self) -> Encoder | None:
+        """The encoder, if it was needed."""
+        return self._loaded
+
     def in_flight(self, workers: int) -> int:
         """How many decoded pictures keep the workers busy while the encoder has the CPU."""
         return 2 * self._loaded.batch_size if self._loaded else 4 * workers

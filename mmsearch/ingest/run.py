@@ -97,6 +97,11 @@ class Ingest:
         self._known = Known(catalog, whole=False)
         self.replaced: set[bytes] = set()  # kept pictures of items that may have others now
 
+    @property
+    def encoder(self) -> Encoder | None:
+        """What encoded; None if nothing had to be."""
+        return self._embedder.loaded
+
     def run(self, roots: Sequence[Path], *, allow_empty: bool = False) -> IndexReport:
         """Bring the catalog up to date with `roots`.
 

@@ -1,0 +1,181 @@
+"""An image tower with its matrices in int8, run by ONNX Runtime.
+
+Weights are quantised once, per output channel; what flows between the layers is quantised as it
+comes, one scale a tensor ("dynamic"), so that no pictures are needed to calibrate. Convolutions
+stay fp32: their dynamic form gains nothing. The file is kept in the user's cache.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mmsearch.encoders.precision import Trial, cpu_name, has_int8_products
+from mmsearch.errors import ModelError
+
+if TYPE_CHECKING:
+    from mmsearch.encoders.open_clip_encoder import OpenClipEncoder
+    from mmsearch.types import Pixels, Vectors
+
+# Raise it when the steps below begin to give other vectors.
+_RECIPE = "dynamic-1"
+_OPSET = 17
+_NEEDED = ("onnx", "onnxruntime")
+
+
+def missing() -> str | None:
+    """Why int8 cannot be had in this installation; None if it can."""
+    absent = [name for name in _NEEDED if find_spec(name) is None]
+    if not absent:
+        return None
+    return f"int8 needs {' and '.join(absent)}: pip install 'mmsearch[int8]'"
+
+
+class Int8Tower:
+    """The image tower of `encoder`, exported on first use. Safe in any number of threads.
+
+    `trial` is what it showed on this CPU before, None before its first one.
+    Raises ModelError if it cannot be exported or kept.
+    """
+
+    def __init__(self, encoder: OpenClipEncoder, cache: Path) -> None:
+        import onnxruntime
+
+        folder = cache / "int8" / f"{encoder.fingerprint}-{recipe()}"
+        if not (folder / "tower.onnx").is_file():
+            _export(encoder, folder)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1  # encoders/lanes.py
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(
+            str(folder / "tower.onnx"), options, providers=["CPUExecutionProvider"]
+        )
+        self._trial_file = folder / "trial.json"
+        self.trial = _read_trial(self._trial_file)
+
+    def __call__(self, pixels: Pixels) -> Vectors:
+        """(n, h, w, 3) uint8 -> (n, d) float32 unit rows."""
+        rows: Vectors = self._session.run(["rows"], {"pixels": pixels})[0]
+        return rows
+
+    def keep(self, trial: Trial) -> None:
+        """Remember what a trial showed; a cache that cannot be written only costs another one."""
+        self.trial = trial
+        staging = self._trial_file.with_suffix(f".{os.getpid()}")
+        try:
+            staging.write_text(json.dumps(asdict(trial)), encoding="utf-8")
+            os.replace(staging, self._trial_file)
+        except OSError:
+            staging.unlink(missing_ok=True)
+
+
+def recipe() -> str:
+    """What, beside the model, decides what the tower computes.
+
+    Without VNNI, x86 adds pairs of int8 products in 16 bits, which overflow unless the weights
+    have 7 bits only.
+    """
+    return f"{_RECIPE}-{8 if has_int8_products() else 7}bit"
+
+
+def _read_trial(path: Path) -> Trial | None:
+    try:
+        trial = Trial(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+    return trial if trial.cpu == cpu_name() else None
+
+
+def _export(encoder: OpenClipEncoder, folder: Path) -> None:
+    """`folder`, complete, or ModelError; never anything in between."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    staging: Path | None = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder.parent))
+        plain, ready = staging / "plain.onnx", staging / "ready.onnx"
+        with _quiet():
+            _to_onnx(encoder, plain)
+            quant_pre_process(str(plain), str(ready), skip_symbolic_shape=True)
+            quantize_dynamic(
+                str(ready),
+                str(staging / "tower.onnx"),
+                op_types_to_quantize=["MatMul", "Gemm"],
+                per_channel=True,
+                weight_type=QuantType.QInt8,
+                reduce_range=not has_int8_products(),
+            )
+        for used in (plain, ready):
+            used.unlink()
+        if folder.exists():  # without its tower
+            shutil.rmtree(folder)
+        os.replace(staging, folder)
+    except Exception as exc:  # exporters raise nearly anything for a layer that they do not know
+        reason = (str(exc).splitlines() or [type(exc).__name__])[0]
+        raise ModelError(
+            f"model {encoder.name!r}: its image tower cannot be had in int8 ({reason[:200]}); "
+            "use --precision fp32"
+        ) from exc
+    finally:
+        if staging is not None:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+def _to_onnx(encoder: OpenClipEncoder, path: Path) -> None:
+    """uint8 pictures in, unit rows out: normalisation is part of the graph."""
+    import torch
+
+    class Whole(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.visual: Any = encoder.visual
+
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            features = self.visual(encoder.standardised(pixels))
+            features = features[0] if isinstance(features, tuple) else features
+            return torch.nn.functional.normalize(features, dim=-1)
+
+    height, width = encoder.input_size
+    example = torch.zeros((2, height, width, 3), dtype=torch.uint8)
+    fast = torch.backends.mha.get_fastpath_enabled()
+    # The fused attention of inference mode has no form in ONNX.
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        torch.onnx.export(
+            Whole().eval(),
+            (example,),
+            str(path),
+            input_names=["pixels"],
+            output_names=["rows"],
+            dynamic_axes={"pixels": {0: "n"}, "rows": {0: "n"}},
+            opset_version=_OPSET,
+            dynamo=False,  # the newer exporter needs one more package and does nothing better here
+        )
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Exporter and quantiser tell developers of plans of theirs."""
+    import logging
+
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
