@@ -44,7 +44,7 @@ class Bodies:
                 # Too late for a status; without its end nobody takes the answer for whole.
                 facts.refused = refusal.reason
                 return
-            await refuse(refusal, scope, receive, send)
+            await refuse(refusal, scope, receive, send, body_over=exchange.body_over)
 
 
 class _Body:
@@ -92,13 +92,13 @@ class _Exchange:
 
     def __init__(self, body: _Body, receive: Receive, send: Send, seconds: float) -> None:
         self.started = False
+        self.body_over = False
         self._body = body
         self._receive = receive
         self._send = send
         self._seconds = seconds
         self._until = asyncio.get_running_loop().time() + seconds
         self._refusal: Refusal | None = None
-        self._over = False
         self._on_whole: Callable[[], None] = lambda: None
 
     async def run(self, app: ASGIApp, scope: Scope, *, answers_in_time: bool) -> None:
@@ -128,10 +128,10 @@ class _Exchange:
 
     async def receive(self) -> Message:
         """The next message; raises Refusal, also each time it is asked again."""
-        if self._over:
-            return await self._receive()
         if self._refusal is not None:
             raise self._refusal
+        if self.body_over:
+            return await self._receive()
         try:
             return await self._next()
         except Refusal as refusal:
@@ -149,10 +149,10 @@ class _Exchange:
             raise Refusal(
                 408, "slow", f"the body did not come within {self._seconds:g} s: send less at once"
             ) from None
+        self.body_over = not message.get("more_body", False)
         if message["type"] == "http.request":
             self._body.take(message.get("body", b""))
-        self._over = not message.get("more_body", False)
-        if self._over and not self.started:
+        if self.body_over and not self.started:
             self._on_whole()  # from now on it is the application's time
         return message
 

@@ -13,9 +13,9 @@ from mmsearch.server.security.refusal import Refusal
 # A thousand items of a thousand attributes; as empty lists about 60 MB (2026-11).
 MAX_VALUES = 1_000_000
 
-_OUTSIDE = re.compile(rb'[^"\[\]{},]*+')
 _INSIDE = re.compile(rb'(?:[^"\\]|\\.)*+', re.DOTALL)
-_OPEN, _CLOSE, _QUOTE = b"[{", b"]}", ord('"')
+_QUOTE = ord('"')
+_NO_BRACKETS = bytes(char for char in range(256) if char not in b"[]{}")
 
 
 class JsonShape:
@@ -40,12 +40,11 @@ class JsonShape:
             if self._in_string:
                 place = self._skip_string(piece, place)
                 continue
-            found = _OUTSIDE.match(piece, place)
-            assert found is not None  # it may be empty
-            place = found.end()
-            if place < len(piece):
-                self._take(piece[place])
-                place += 1
+            end = piece.find(_QUOTE, place)
+            self._in_string = end >= 0
+            end = end if self._in_string else len(piece)
+            self._take(piece[place:end])
+            place = end + 1
 
     def _skip_string(self, piece: bytes, place: int) -> int:
         if self._escaped:
@@ -60,20 +59,19 @@ class JsonShape:
             place += 1
         return place
 
-    def _take(self, char: int) -> None:
-        if char == _QUOTE:
-            self._in_string = True
-        elif char in _CLOSE:
-            self._depth -= 1
-        else:
-            self._values += 1
-            if self._values > self._max_values:
-                raise Refusal(
-                    413, "json", f"the JSON holds more than {self._max_values:,} values: send less"
-                )
-            if char in _OPEN:
-                self._depth += 1
-                if self._depth > self._max_depth:
-                    raise Refusal(
-                        400, "json", f"the JSON is nested more than {self._max_depth} deep"
-                    )
+    def _take(self, text: bytes) -> None:
+        """What stands between two strings."""
+        brackets = text.translate(None, _NO_BRACKETS)
+        opened = brackets.count(b"[") + brackets.count(b"{")
+        self._values += opened + text.count(b",")
+        if self._values > self._max_values:
+            raise Refusal(
+                413, "json", f"the JSON holds more than {self._max_values:,} values: send less"
+            )
+        if self._depth + opened <= self._max_depth:
+            self._depth += 2 * opened - len(brackets)
+            return
+        for char in brackets:
+            self._depth += 1 if char in b"[{" else -1
+            if self._depth > self._max_depth:
+                raise Refusal(400, "json", f"the JSON is nested more than {self._max_depth} deep")

@@ -54,10 +54,12 @@ def facts_of(scope: Scope) -> Facts:
     return found
 
 
-async def refuse(refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
+async def refuse(
+    refusal: Refusal, scope: Scope, receive: Receive, send: Send, *, body_over: bool = False
+) -> None:
     """Answer with a problem. The connection ends with it where a body may still come."""
     facts_of(scope).refused = refusal.reason
-    with_body = has_body(scope)
+    with_body = has_body(scope) and not body_over
     if with_body:
         refusal.headers["Connection"] = "close"
 

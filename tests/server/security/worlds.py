@@ -14,8 +14,6 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from mmsearch.server.app import create_app
-from mmsearch.server.security import guard
-from mmsearch.server.security.observe import Observe
 from mmsearch.server.settings import Settings
 from tests.support import ColourEncoder
 
@@ -24,11 +22,7 @@ LOCAL = "http://127.0.0.1:8765"
 
 def application(folder: Path, encoder: ColourEncoder, **settings: Any) -> FastAPI:
     """The application with its guards."""
-    wanted = Settings(folder / ".mmsearch", **settings)
-    app = create_app(wanted, encoder=encoder)
-    if all(layer.cls is not Observe for layer in app.user_middleware):
-        guard(app, wanted)
-    return app
+    return create_app(Settings(folder / ".mmsearch", **settings), encoder=encoder)
 
 
 @contextmanager
