@@ -54,12 +54,12 @@ def address(collection: Path) -> Iterator[str]:
 class Watch:
     """What a window asked for and complained of."""
 
-    def __init__(self, context: BrowserContext) -> None:
+    def __init__(self, page: Page) -> None:
         self.requests: list[str] = []
         self.faults: list[str] = []
-        context.on("request", lambda request: self.requests.append(request.url))
-        context.on("weberror", lambda error: self.faults.append(str(error.error)))
-        context.on("console", self._hear)
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.on("pageerror", lambda error: self.faults.append(str(error)))
+        page.on("console", self._hear)
 
     def _hear(self, message: Any) -> None:
         # A failed request is a matter of the test; anything else in red is a fault of the page.
@@ -71,29 +71,40 @@ class Watch:
         return {f"{part.scheme}://{part.netloc}" for part in parts if part.scheme != "blob"}
 
 
+@pytest.fixture(scope="session")
+def usual(browser: Browser) -> BrowserContext:
+    """What windows without wishes share: a cache, so that files come over only once."""
+    return browser.new_context(viewport={"width": 1280, "height": 800})
+
+
 @pytest.fixture
-def open_page(browser: Browser, address: str) -> Iterator[Open]:
+def open_page(browser: Browser, usual: BrowserContext, address: str) -> Iterator[Open]:
     """Opens the page at a path, in a window with Playwright's `options`, and waits for results.
 
     Every window that a test opens must have stayed with its server and without faults.
     """
     watches: list[tuple[Watch, str]] = []
+    pages: list[Page] = []
     contexts: list[BrowserContext] = []
 
-    def opened(path: str = "/", *, at: str = address, **options: Any) -> Page:
-        size = options.pop("viewport", {"width": 1280, "height": 800})
-        context = browser.new_context(viewport=size, **options)
+    def opened(path: str = "/", *, at: str = address, ready: bool = True, **options: Any) -> Page:
+        context = usual
+        if options:
+            options.setdefault("viewport", {"width": 1280, "height": 800})
+            context = browser.new_context(**options)
+            contexts.append(context)
         context.set_default_timeout(TIMEOUT_MS)
-        contexts.append(context)
-        watches.append((Watch(context), at))
         page = context.new_page()
+        pages.append(page)
+        watches.append((Watch(page), at))
         page.goto(f"{at}{path}")
-        settled(page)
+        if ready:
+            settled(page)
         return page
 
     yield opened
-    for context in contexts:
-        context.close()
+    for one in [*pages, *contexts]:
+        one.close()
     for watch, at in watches:
         assert watch.origins() <= {at}
         assert watch.faults == []
@@ -105,7 +116,7 @@ def page(open_page: Open) -> Page:
     return open_page()
 
 
-def settled(page: Page) -> None:
+def settled(page: Page, timeout_ms: float | None = None) -> None:
     """Waits until nothing is searched for any more, and something is shown."""
     shown = page.locator("body:not(.busy) :is(.card[data-key], .results .message, dialog[open])")
-    shown.first.wait_for(state="attached")
+    shown.first.wait_for(state="attached", timeout=timeout_ms)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tests.browser.conftest import settled
 from tests.browser.looks import keys, search, status
-from tests.browser.shop import serving
+from tests.browser.shop import run, serving
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -41,3 +41,22 @@ def test_offline_is_told_and_goes_on_by_itself(page: Page) -> None:
     settled(page)
     search(page, "umbrella")
     assert keys(page)
+
+
+def test_key_is_asked_for_once_and_pictures_come_with_it(
+    collection: Path, open_page: Open, tmp_path: Path
+) -> None:
+    file = tmp_path / "keys.json"
+    key = run("keys", "add", "reader", "--keys", str(file)).strip().splitlines()[-1]
+    with serving(collection, "--keys", str(file)) as (address, _):
+        page = open_page("/?q=red+car", at=address, ready=False)
+        prompt = page.get_by_role("dialog", name="This collection asks for a key")
+        prompt.get_by_label("Access key").fill("wrong")
+        prompt.get_by_role("button", name="Go on").click()
+        again = page.get_by_role("dialog", name="This key is not accepted")
+        again.get_by_label("Access key").fill(key)
+        again.get_by_role("button", name="Go on").click()
+        page.locator(".card[data-key=P001] .frame.ready img").wait_for()
+        page.reload()  # kept as long as the tab
+        page.locator(".card[data-key=P001] .frame.ready img").wait_for()
+        assert key not in page.url
