@@ -34,6 +34,10 @@ def serve(
         list[str] | None,
         typer.Option(metavar="NAME", help="A name that this server is called by."),
     ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ORIGIN", help="Pages of https://shop.example may use the API."),
+    ] = None,
     allow_url: Annotated[
         list[str] | None,
         typer.Option(metavar="HOST", help="Fetch pictures that clients name there by URL."),
@@ -79,6 +83,7 @@ def serve(
         port=port,
         keys_file=keys,
         trusted_hosts=tuple(trusted_host or ()),
+        allow_origins=tuple(allow_origin or ()),
         url_hosts=tuple(allow_url or ()),
         roots=tuple(root or ()),
         max_body_bytes=max_body * MIB,

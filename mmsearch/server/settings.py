@@ -19,6 +19,7 @@ class Settings:
     # Who may do what, and from where.
     keys_file: Path | None = None  # None: no keys, so only this machine is served
     trusted_hosts: tuple[str, ...] = ()  # names of this server in Host; (): local names only
+    allow_origins: tuple[str, ...] = ()  # other sites whose pages may use the API
     url_hosts: tuple[str, ...] = ()  # hosts that `image_url` may name; (): no picture by URL
     roots: tuple[Path, ...] = ()  # folders that a job may index; (): no such jobs
 

@@ -14,12 +14,13 @@ from mmsearch.server.security.gate import Check, Gate
 from mmsearch.server.security.headers import Headers
 from mmsearch.server.security.identity import Identify, KeyFile, authorize
 from mmsearch.server.security.observe import Bugs, Observe
+from mmsearch.server.security.origins import Origins, require_origin
 from mmsearch.server.security.rate import Rate
 from mmsearch.server.security.requests import (
     Hosts,
     LinkedFilters,
+    WritingOrigins,
     check_method,
-    check_origin,
     check_path,
     is_local,
 )
@@ -27,12 +28,15 @@ from mmsearch.server.settings import Settings
 
 
 def add_layers(app: FastAPI, settings: Settings) -> None:
-    """Raises UsageError for an open address without keys, InputError for a bad file of keys."""
+    """Raises UsageError for an open address without keys or an origin that is none, InputError for
+    a bad file of keys."""
     if not settings.has_keys and not is_local(settings.host):
         raise UsageError(
             f"{settings.host} is open to other machines, and there are no API keys: name a file "
             "of them, or listen on 127.0.0.1"
         )
+    for origin in settings.allow_origins:
+        require_origin(origin)
     metrics: Metrics = app.state.metrics
     spans = tracing.from_environment()
     if spans is not None:
@@ -42,6 +46,8 @@ def add_layers(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(Bodies, settings=settings)
     app.add_middleware(Gate, checks=_checks(settings))
     app.add_middleware(Bugs)
+    if settings.allow_origins:
+        app.add_middleware(Origins, allowed=settings.allow_origins)
     app.add_middleware(Headers)
     app.add_middleware(Observe, metrics=metrics, tracing=spans, log_queries=settings.log_queries)
 
@@ -53,7 +59,7 @@ def _checks(settings: Settings) -> list[Check]:
         check_method,
     ]
     if settings.keys_file is None:
-        checks.append(check_origin)
+        checks.append(WritingOrigins(settings.allow_origins))
     else:
         checks.append(Identify(KeyFile(settings.keys_file)))
     if settings.requests_per_second > 0:

@@ -108,25 +108,33 @@ def is_local(name: str) -> bool:
         return False
 
 
-def check_origin(scope: Scope, facts: Facts) -> None:
+class WritingOrigins:
     """Without keys, pages of other sites must not write: a browser lends them its way in.
 
     Sec-Fetch-Site where the browser sends it (Fetch Metadata), else Origin. Programs send neither.
-    Another port of this machine is another site for us, though `same-site` for browsers.
+    Another port of this machine is another site for us, though `same-site` for browsers. Sites
+    that the operator allows (origins.py) may.
     """
-    if scope["method"] in _SAFE:
-        return
+
+    def __init__(self, allowed: Iterable[str]) -> None:
+        self._allowed = {origin.lower() for origin in allowed}
+
+    def __call__(self, scope: Scope, facts: Facts) -> None:
+        origins = header_values(scope, b"origin")
+        trusted = len(origins) == 1 and origins[0] in self._allowed
+        if scope["method"] not in _SAFE and not trusted and not _is_own(scope, origins):
+            raise Refusal(
+                403, "origin", "pages of other sites cannot write here: use a key for that"
+            )
+
+
+def _is_own(scope: Scope, origins: Iterable[str]) -> bool:
+    """Whether a page of this server, or no page at all, asks."""
     sites = header_values(scope, b"sec-fetch-site")
     if sites:
-        own = all(site in ("same-origin", "none") for site in sites)
-    else:
-        hosts = header_values(scope, b"host")
-        own = all(
-            origin_host(origin) == hosts[0].lower() if hosts else False
-            for origin in header_values(scope, b"origin")
-        )
-    if not own:
-        raise Refusal(403, "origin", "pages of other sites cannot write here: use a key for that")
+        return all(site in ("same-origin", "none") for site in sites)
+    hosts = header_values(scope, b"host")
+    return all(origin_host(one) == hosts[0].lower() if hosts else False for one in origins)
 
 
 def origin_host(origin: str) -> str:
