@@ -46,9 +46,7 @@ def add(
     from mmsearch.server.security.keys import add as add_key
 
     made = add_key(keys, name, scope)
-    typer.echo(
-        render.to_json({"name": name, "scope": scope, "key": made}) if as_json else made
-    )
+    typer.echo(render.to_json({"name": name, "scope": scope, "key": made}) if as_json else made)
     typer.echo(f"keep it now: {keys} holds only a hash of it", err=True)
 
 
