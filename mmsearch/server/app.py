@@ -54,6 +54,8 @@ def create_app(
         docs_url=None,  # these pages load scripts from another host
         redoc_url=None,
         openapi_tags=contract.TAGS,
+        # FastAPI's own spans would hold query strings; tracing.py makes ours without them.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.metrics = Metrics()
     problems.add_handlers(app)

@@ -352,3 +352,24 @@ def test_without_the_extra_the_log_says_what_to_install(
     assert tracing.from_environment({ENDPOINT: "http://127.0.0.1:1"}) is None
     (line,) = lines()
     assert "mmsearch[otel]" in line["message"]
+
+
+def test_no_span_of_anyone_else_holds_a_query(tmp_path: Path) -> None:
+    """FastAPI makes spans of its own wherever a process has a global provider."""
+    script = f"""
+from pathlib import Path
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from starlette.testclient import TestClient
+kept, provider = InMemorySpanExporter(), TracerProvider()
+provider.add_span_processor(SimpleSpanProcessor(kept))
+trace.set_tracer_provider(provider)
+from mmsearch.server.app import create_app
+from mmsearch.server.settings import Settings
+client = TestClient(create_app(Settings(Path({str(tmp_path)!r}))), base_url="{LOCAL}")
+assert client.get("/healthz?q=private").status_code == 200
+assert not kept.get_finished_spans(), kept.get_finished_spans()[0].to_json()
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
