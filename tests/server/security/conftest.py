@@ -29,9 +29,15 @@ def local(still_shop: Path) -> Iterator[TestClient]:
 
 @pytest.fixture(scope="session")
 def address(still_shop: Path) -> Iterator[str]:
-    """Of a server without keys behind a real socket, with small limits."""
-    app = application(still_shop, ColourEncoder(), max_body_bytes=1_000_000, request_seconds=1.0)
-    with listening(app) as found:
+    """Of a server without keys behind a real socket, which takes 1 MB."""
+    with listening(application(still_shop, ColourEncoder(), max_body_bytes=1_000_000)) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def impatient(still_shop: Path) -> Iterator[str]:
+    """Of a server that waits a second."""
+    with listening(application(still_shop, ColourEncoder(), request_seconds=1.0)) as found:
         yield found
 
 

@@ -40,7 +40,7 @@ def test_a_body_that_announces_too_much_is_refused_unread(address: str) -> None:
     assert answer.status == 413
     assert answer.headers["connection"] == "close"
     assert json.loads(answer.body)["detail"].startswith("the body is larger than")
-    assert time.perf_counter() - started < 1  # else it was the limit of time
+    assert time.perf_counter() - started < 10  # else it was the limit of time
 
 
 def test_a_chunked_body_is_counted_as_it_comes(address: str) -> None:
@@ -89,11 +89,11 @@ def test_ndjson_has_no_end_but_its_lines_have(still_shop: Path) -> None:
         assert response.status_code == 413
 
 
-# ---- seconds; the server behind `address` gives 1
+# ---- seconds
 
 
-def test_a_slow_upload_is_refused_in_time(address: str) -> None:
-    with connected(address) as peer:
+def test_a_slow_upload_is_refused_in_time(impatient: str) -> None:
+    with connected(impatient) as peer:
         peer.sendall(request("/v1/search", "POST", headers=[JSON, "Content-Length: 1000"]))
         started = time.perf_counter()
         peer.settimeout(0.2)
@@ -108,8 +108,8 @@ def test_a_slow_upload_is_refused_in_time(address: str) -> None:
     assert 0.9 < time.perf_counter() - started < 5
 
 
-def test_a_stalled_line_ends_the_request_and_those_before_are_kept(address: str) -> None:
-    with connected(address, 10) as peer:
+def test_a_stalled_line_ends_the_request_and_those_before_are_kept(impatient: str) -> None:
+    with connected(impatient, 10) as peer:
         head = request(
             "/v1/items", "PATCH", headers=["Content-Type: application/x-ndjson", CHUNKED]
         )
