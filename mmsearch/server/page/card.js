@@ -2,7 +2,7 @@
 
 import { el, icon, iconButton } from "./dom.js";
 import { show, thumbnail } from "./pictures.js";
-import { captionOf, count, percent, titleOf } from "./words.js";
+import { captionOf, count, isFileName, percent, titleOf } from "./words.js";
 
 const PATIENCE_MS = 1500; // a picture that takes longer is shown as a square when it comes
 const [NARROWEST, WIDEST] = [0.62, 2.4];
@@ -30,9 +30,9 @@ export function card(hit, view) {
     on: { click: (event) => plainClick(event) && (event.preventDefault(), view.onOpen(hit.key)) },
   });
   const caption = captionOf(hit.attributes, view.sortedBy);
-  const facts = el("div", { className: "facts" },
-    el("span", { className: "caption" }, caption), variants(hit, view), relevanceBar(hit.relevance));
-  const node = el("li", { className: asText ? "card card-text" : "card", data: { key: hit.key } }, link, facts, thumbs(hit, title, view));
+  const parts = [caption && el("span", { className: "caption" }, caption), variants(hit, view), relevanceBar(hit.relevance)].filter(Boolean);
+  const facts = parts.length ? el("div", { className: "facts" }, parts) : null;
+  const node = el("li", { className: asText ? "card card-text" : "card", data: { key: hit.key } }, ...[link, facts, thumbs(hit, title, view)].filter(Boolean));
   if (asText) {
     const text = hit.text ?? title;
     link.append(el("span", { className: "words", dir: "auto" }, text));
@@ -40,7 +40,7 @@ export function card(hit, view) {
     return { node, link, aspect: Promise.resolve(1) };
   }
   const frame = el("span", { className: "frame" });
-  link.append(frame, el("span", { className: "title", title, dir: "auto" }, title));
+  link.append(frame, el("span", { className: isFileName(hit) ? "title file-name" : "title", title, dir: "auto" }, title));
   return { node, link, aspect: fill(frame, hit.thumbnail_url) };
 }
 

@@ -42,6 +42,11 @@ export function titleOf({ key, text, attributes = {} }) {
   return line?.trim() || key.split("/").at(-1);
 }
 
+/** Whether an item has no words of its own, so that its title is the end of its key. */
+export function isFileName(hit) {
+  return titleOf(hit) === titleOf({ key: hit.key, text: null });
+}
+
 /** What is worth a place below a picture: what is sorted by, and a price. */
 export function captionOf(attributes, sortedBy) {
   const names = [sortedBy, ...Object.keys(attributes).filter((name) => PRICES.test(name))];
