@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -30,6 +30,7 @@ from mmsearch.errors import (
     ServerError,
     UsageError,
 )
+from mmsearch.models.registry import list_models
 from mmsearch.server.app import create_app
 from mmsearch.server.settings import Settings
 from mmsearch.types import Answer, Membership, Progress, Sort, UpdateReport
@@ -61,7 +62,10 @@ async def in_process(folder: Path, encoder: ColourEncoder) -> AsyncIterator[Asyn
 
 
 def as_sent(answer: Answer) -> Answer:
-    """With figures as the contract has them: six digits."""
+    """With figures as the contract has them: six digits; without what each run has of its own.
+
+    That is how long it took, and the cursor, which knows all digits: another test follows it.
+    """
     hits = tuple(
         replace(
             hit,
@@ -70,7 +74,8 @@ def as_sent(answer: Answer) -> Answer:
         )
         for hit in answer.hits
     )
-    return replace(answer, hits=hits)
+    explain = tuple(line for line in answer.explain if not line.startswith("answered in"))
+    return replace(answer, hits=hits, cursor=answer.cursor and "more", explain=explain)
 
 
 # ---- the answers are those of the library
@@ -96,7 +101,12 @@ QUESTIONS: list[tuple[str | Query, dict[str, Any]]] = [
 
 @pytest.fixture
 def with_concept(folder: Path, encoder: ColourEncoder) -> Path:
+    """With a concept, and enough items to say what is relevant to it."""
     with mmsearch.open(folder, encoder=encoder) as collection:
+        collection.upsert(
+            {"key": f"T{n}", "text": f"{colour} thing {n}", "image": picture(colour, (9 + n, 9))}
+            for n, colour in enumerate(list(COLOURS) * 10)
+        )
         collection.save_concept("warm", Query((Term(text="red"), Term(text="yellow"))))
     return folder
 
@@ -107,7 +117,7 @@ def test_answers_are_those_of_the_collection(with_concept: Path, encoder: Colour
     with serving(with_concept, encoder) as http:
         client = Client(URL, http=http)
         got = [client.search(query, **more) for query, more in QUESTIONS]
-    assert got == expected
+    assert [as_sent(answer) for answer in got] == expected
     assert sum(1 for answer in expected if answer.hits) > 10
 
 
@@ -122,7 +132,7 @@ def test_answers_of_the_async_client_are_the_same(
             asked = (client.search(query, **more) for query, more in QUESTIONS)
             return list(await asyncio.gather(*asked))
 
-    assert asyncio.run(ask()) == expected
+    assert [as_sent(answer) for answer in asyncio.run(ask())] == expected
 
 
 def pictures(folder: Path) -> list[Asked]:
@@ -143,7 +153,7 @@ def test_pictures_find_what_they_find_in_the_collection(
     with mmsearch.open(folder, encoder=encoder) as collection:
         for asked in pictures(folder):
             assert not isinstance(asked, bytes)
-            assert remote.search(asked) == as_sent(collection.answer(asked)), asked
+            assert as_sent(remote.search(asked)) == as_sent(collection.answer(asked)), asked
 
 
 def test_bytes_of_a_picture_are_a_picture(remote: Client, tmp_path: Path) -> None:
@@ -155,7 +165,7 @@ def test_similar_is_more_like(remote: Client, folder: Path, encoder: ColourEncod
     with mmsearch.open(folder, encoder=encoder) as collection:
         expected = collection.more_like("P1", k=3, where="price > 0", exclude=("P2",))
     got = remote.similar("P1", k=3, where="price > 0", exclude=("P2",))
-    assert got == as_sent(expected)
+    assert as_sent(got) == as_sent(expected)
     assert {hit.key for hit in got.hits} == {"P3", "P4"}
 
 
@@ -164,7 +174,10 @@ def test_all_hits_come_page_by_page(remote: Client, folder: Path, encoder: Colou
     assert len(whole) > 6
     assert tuple(remote.search_all("red", k=2, to="both")) == whole
     shown = picture("red")
-    assert len(list(remote.search_all(shown, k=2, to="image"))) == remote.search(shown).total
+    assert (
+        len(list(remote.search_all(shown, k=2, to="image")))
+        == remote.search(shown, to="image").total
+    )
 
     async def ask() -> list[mmsearch.Hit]:
         async with in_process(folder, encoder) as client:
@@ -185,14 +198,18 @@ def test_suggestions_are_those_of_the_collection(
 AWKWARD = ["a/../b", "..", "ümlaut & co?#%2F", "with space", "1//2"]
 
 
-def test_items_are_found_by_any_key(remote: Client) -> None:
-    written = remote.upsert({"key": key, "image": picture("red")} for key in AWKWARD)
-    assert written.done == len(AWKWARD), written
-    for key in AWKWARD:
-        item = remote.item(key)
-        assert (item.key, item.has_image) == (key, True)
-        assert remote.image(key) == picture("red")
-        assert remote.thumbnail(key, size=128)[:3] == b"\xff\xd8\xff"
+def test_items_are_found_by_any_key(folder: Path, encoder: ColourEncoder) -> None:
+    async def ask() -> None:
+        async with in_process(folder, encoder) as client:
+            written = await client.upsert({"key": k, "image": picture("red")} for k in AWKWARD)
+            assert written.done == len(AWKWARD), written
+            for key in AWKWARD:
+                item = await client.item(key)
+                assert (item.key, item.has_image) == (key, True)
+                assert await client.image(key) == picture("red")
+                assert (await client.thumbnail(key, size=128))[:3] == b"\xff\xd8\xff"
+
+    asyncio.run(ask())
 
 
 def catalogue(folder: Path) -> list[dict[str, Any]]:
@@ -212,7 +229,7 @@ def test_rows_become_the_items_that_the_collection_makes(
 ) -> None:
     with mmsearch.open(tmp_path / "other", create=True, encoder=encoder) as collection:
         collection.upsert(catalogue(tmp_path))
-        expected = collection.search(Query((), where="text = text or text is null", k=50))
+        expected = collection.search(Query((), where="key is not null", k=50))
     assert remote.upsert(catalogue(tmp_path)).done == 5
     keys = ", ".join(f"'{key}'" for key in ("A", "17", "C", "D", "E"))
     got = remote.search(Query((), where=f"key in ({keys})", k=50)).hits
@@ -307,6 +324,12 @@ def test_collection_tells_of_itself(remote: Client) -> None:
     assert remote.collection().sequence > before
 
 
+def test_models_are_those_of_the_registry() -> None:
+    known = [asdict(model) for model in list_models()]
+    client = faked(lambda request: httpx2.Response(200, json={"models": known}))
+    assert [asdict(model) for model in client.models()] == known != []
+
+
 def test_concepts_are_kept_and_forgotten(remote: Client) -> None:
     query = Query((Term(text="red"), Term(item="P2", weight=0.5)), liked=("P1",))
     assert remote.save_concept("warm/ish", query) == query
@@ -385,7 +408,7 @@ def error_of(ask: Callable[[], object]) -> MmsearchError:
         ("red", {"where": {"attribute": "price"}}),
         ("", {}),
         ("red", {"colour": "blue"}),
-        ("red", {"diversity": 7}),
+        ("red", {"diversity": 7.5}),
         ("red", {"cursor": "no cursor"}),
         (Query((Term(item="nobody"),)), {}),
         (Query((Term(concept="nothing"),)), {}),
@@ -504,10 +527,21 @@ def test_address_may_have_a_path() -> None:
 # ---- calls are made again where that helps
 
 
+def busy() -> httpx2.Response:
+    return refusal(503, "busy", **{"retry-after": "0"})
+
+
+def too_fast() -> httpx2.Response:
+    return refusal(429, "slowly", **{"retry-after": "0.01"})
+
+
+Mood = Callable[[], httpx2.Response] | type[httpx2.TransportError]
+
+
 class Moody:
     """Refuses or fails some times, then tells that nothing is suggested and all was kept."""
 
-    def __init__(self, *moods: httpx2.Response | type[httpx2.TransportError]) -> None:
+    def __init__(self, *moods: Mood) -> None:
         self.moods = list(moods)
         self.asked = 0
 
@@ -518,23 +552,20 @@ class Moody:
         mood = self.moods.pop(0)
         if isinstance(mood, type):
             raise mood("it broke", request=request)
-        return mood
-
-
-BUSY = refusal(503, "busy", **{"retry-after": "0"})
+        return mood()
 
 
 @pytest.mark.parametrize(
     "mood",
     [
-        BUSY,
-        refusal(429, "slowly", **{"retry-after": "0.01"}),
+        busy,
+        too_fast,
         httpx2.ConnectError,
         httpx2.ReadError,
         httpx2.RemoteProtocolError,
     ],
 )
-def test_harmless_calls_are_made_again(mood: Any) -> None:
+def test_harmless_calls_are_made_again(mood: Mood) -> None:
     server = Moody(mood, mood)
     assert faked(server).suggest("a") == []
     assert server.asked == 3
@@ -545,7 +576,7 @@ def test_harmless_calls_are_made_again(mood: Any) -> None:
 
 
 def test_async_calls_are_made_again() -> None:
-    server = Moody(BUSY, httpx2.ConnectError)
+    server = Moody(busy, httpx2.ConnectError)
 
     async def ask() -> list[tuple[str, int]]:
         async with httpx2.AsyncClient(transport=httpx2.MockTransport(server)) as http:
@@ -555,8 +586,8 @@ def test_async_calls_are_made_again() -> None:
     assert server.asked == 3
 
 
-@pytest.mark.parametrize("mood", [BUSY, httpx2.ReadError, httpx2.RemoteProtocolError])
-def test_calls_that_may_have_been_done_are_not_made_again(mood: Any) -> None:
+@pytest.mark.parametrize("mood", [busy, httpx2.ReadError, httpx2.RemoteProtocolError])
+def test_calls_that_may_have_been_done_are_not_made_again(mood: Mood) -> None:
     server = Moody(mood)
     with pytest.raises(ServerError):
         faked(server).feedback("red", "P1", "click")
@@ -570,7 +601,7 @@ def test_call_that_never_left_is_made_again() -> None:
 
 
 def test_too_much_patience_is_not_asked_of_a_caller() -> None:
-    server = Moody(refusal(429, "tomorrow", **{"retry-after": "86400"}))
+    server = Moody(lambda: refusal(429, "tomorrow", **{"retry-after": "86400"}))
     with pytest.raises(ServerError, match="tomorrow"):
         faked(server).suggest("a")
     assert server.asked == 1
@@ -625,8 +656,28 @@ def test_client_loads_nothing_heavy() -> None:
     assert done.stdout.split() == []
 
 
+def test_both_clients_ask_over_a_network(folder: Path, encoder: ColourEncoder) -> None:
+    server = [str(Path(__file__).with_name("colours.py")), str(folder / ".mmsearch")]
+    with process(server, folder) as (_, url), Client(url) as client:
+        assert (
+            client.upsert({"key": f"N{n}", "text": f"thing {n}"} for n in range(1200)).done == 1200
+        )
+        expected = client.search("red", k=3)
+        with mmsearch.open(folder, encoder=encoder) as collection:
+            assert as_sent(expected) == as_sent(collection.answer("red", k=3))
+
+        async def many() -> list[Answer]:
+            async with AsyncClient(url) as other:
+                asked = (other.search("red", k=3) for _ in range(40))
+                return list(await asyncio.gather(*asked))
+
+        for answer in asyncio.run(many()):
+            assert_alike(answer, expected)
+
+
+@pytest.mark.slow
 def test_served_collection_answers_as_it_does_here(corpus: Path) -> None:
-    """Over a real network, with the bundled model."""
+    """`mmsearch serve`, with the bundled model."""
     with mmsearch.open(corpus, create=True) as collection:
         collection.index([corpus])
         asked: list[tuple[Any, dict[str, Any]]] = [
@@ -641,15 +692,9 @@ def test_served_collection_answers_as_it_does_here(corpus: Path) -> None:
     with process(arguments, corpus) as (_, url), Client(url) as client:
         for (query, more), answer in zip(asked, expected, strict=True):
             assert_alike(client.search(query, **more), answer)
-        assert len(client.models()) > 3
+        assert {"mini", "best"} < {model.name for model in client.models()}
         assert client.upsert([{"key": "new", "text": "a green parrot"}]).done == 1
         assert client.search("parrot", to="text").hits[0].key == "new"
-
-        async def many() -> list[Answer]:
-            async with AsyncClient(url) as asynchronous:
-                return list(await asyncio.gather(*(asynchronous.search("dog") for _ in range(20))))
-
-        assert len({answer.hits[0].key for answer in asyncio.run(many())}) == 1
 
 
 def assert_alike(got: Answer, expected: Answer) -> None:
@@ -657,7 +702,7 @@ def assert_alike(got: Answer, expected: Answer) -> None:
 
     def bare(answer: Answer) -> Answer:
         hits = tuple(replace(hit, score=0.0, relevance=None) for hit in answer.hits)
-        return replace(answer, hits=hits)
+        return replace(as_sent(answer), hits=hits)
 
     assert bare(got) == bare(expected)
     for one, other in zip(got.hits, expected.hits, strict=True):
