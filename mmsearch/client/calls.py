@@ -93,18 +93,12 @@ def search(search: Search) -> Call[Answer]:
     body = _json(request_of(search.query))
     if not search.pictures:
         return Call(_send("POST", "/v1/search", body), parsed(shapes.answer))
-    weights = {weight for _, weight in search.pictures}
-    if len(weights) > 1:
-        raise UsageError(
-            "over HTTP the pictures of one query weigh the same: index one of them and name its "
-            "key, or give them one weight"
-        )
     files: list[tuple[str, tuple[str | None, bytes, str]]] = [
         ("image", (f"{number}", data, "application/octet-stream"))
         for number, (data, _) in enumerate(search.pictures)
     ]
     files.append(("query", (None, body, JSON)))
-    files.append(("weight", (None, repr(weights.pop()).encode(), "text/plain")))
+    files += [("weight", (None, repr(w).encode(), "text/plain")) for _, w in search.pictures]
     return Call(Request("POST", "/v1/search/image", files=files), parsed(shapes.answer))
 
 
@@ -263,6 +257,4 @@ def _words(query: str | Query) -> dict[str, Any]:
 
 def _path(kind: str, name: str) -> str:
     """Of something by its name; slashes are quoted, or `..` in a name would be normalised away."""
-    quoted = quote(name, safe="")
-    # `quote` leaves dots alone, and a path that ends in `/..` is another one.
-    return f"/v1/{kind}/{quoted.replace('.', '%2E') if not quoted.strip('.') else quoted}"
+    return f"/v1/{kind}/{quote(name, safe='')}"
