@@ -22,9 +22,13 @@ BROWSERS = ("/usr/bin/chromium", "chromium", "chromium-browser", "google-chrome"
 TIMEOUT_MS = 30_000  # of one step; a busy machine is slow, a wrong page never gets there
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """A headless Chromium of this machine: Playwright's own would be a download."""
+    """A headless Chromium of this machine: Playwright's own would be a download.
+
+    For this package only, as all that rests on it: while it is there an event loop runs in this
+    thread, and no test elsewhere could start its own.
+    """
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     if found is None:
@@ -39,13 +43,13 @@ def browser() -> Iterator[Browser]:
         launched.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def collection(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Path:
     """The shop; asks for the browser first, so that nothing is indexed where there is none."""
     return make_collection(tmp_path_factory.mktemp("shop"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def address(collection: Path) -> Iterator[str]:
     with serving(collection) as (address, _):
         yield address
@@ -71,7 +75,7 @@ class Watch:
         return {f"{part.scheme}://{part.netloc}" for part in parts if part.scheme != "blob"}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def usual(browser: Browser) -> BrowserContext:
     """What windows without wishes share: a cache, so that files come over only once."""
     return browser.new_context(viewport={"width": 1280, "height": 800})
