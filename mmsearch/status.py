@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmsearch.catalog.catalog import Catalog
-from mmsearch.catalog.records import Space
+from mmsearch.catalog.records import EncoderInfo, Space
 from mmsearch.index.faiss_index import KIND
 from mmsearch.layout import Layout
+from mmsearch.types import MODALITIES
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,17 @@ def status(catalog: Catalog, layout: Layout) -> Status:
         fingerprint=info.fingerprint if info else None,
         dim=info.dim if info else None,
         spaces=tuple(catalog.spaces.all()),
-        index_kind=KIND,
+        index_kind=_kinds(layout, info),
         **layout.sizes(),
         last_run=catalog.last_run(),
     )
+
+
+def _kinds(layout: Layout, info: EncoderInfo | None) -> str:
+    """The kind of index of each modality, said once if they are the same."""
+    if info is None:
+        return KIND
+    said = [(one, layout.snapshots(info, one).described() or KIND) for one in MODALITIES]
+    if len({kind for _, kind in said}) == 1:
+        return said[0][1]
+    return "; ".join(f"{one}: {kind}" for one, kind in said)

@@ -50,11 +50,12 @@ ARROWS = {
     "evaluation": GROUND
     | {"collection", "catalog", "encoders", "images", "index", "scan", "search", "tables", "pool"},
     "duplicates": GROUND | {"collection", "catalog", "ranking", "images", "scan"},
+    "tuning": GROUND | {"catalog", "index", "layout", "search"},
     "tagging": GROUND
     | {"collection", "catalog", "loading", "encoders", "models", "evaluation", "filters"},
     "watching": GROUND | {"collection", "scan", "images", "tables"},
     "cli": GROUND
-    | {"duplicates", "tagging", "watching", "tables"}
+    | {"duplicates", "tagging", "tuning", "watching", "tables", "index", "layout"}
     | {"collection", "encoders", "models", "scan", "images", "evaluation"}
     | {"adaptation", "training", "server", "quick", "keys"},
     "__main__": {"cli"},
@@ -195,7 +196,7 @@ def test_readme_names_every_command() -> None:
 
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     commands = [command.name for command in app.registered_commands]
-    assert len(commands) == 16
+    assert len(commands) == 17
     assert [name for name in commands if f"mmsearch {name}" not in readme] == []
 
 

@@ -34,6 +34,7 @@ COMMANDS = {
     "keys": "keys:app",
     "tag": "tag:tag",
     "duplicates": "duplicates:duplicates",
+    "tune": "tune:tune",
     "status": "manage:status",
     "suggest": "shop:suggest",
     "update": "shop:update",

@@ -20,12 +20,11 @@ from mmsearch.index.rotation import Rotation
 from mmsearch.index.stored import ROWS_AT_A_TIME, RowStore, in_order, nearest, scores_of
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from mmsearch.index.engine import Rows
     from mmsearch.types import Ids, Vectors
 
-QUERY_BITS = (
-    4  # of a number of the query; with 2, recall@10 falls by 0.001, with 1 by 0.05 (2026-11)
-)
 # Up to so many allowed items are scored on their stored vectors, all of them: about 2 us each.
 MAX_COPIED = 4_000
 # Where candidates would be a quarter of all, reading codes first saves nothing.
@@ -46,11 +45,10 @@ class Effort:
 
 
 class CodedIndex:
-    """See the EngineIndex protocol. `codes` is a trained IndexIVFRaBitQ, or its FastScan form.
+    """See the EngineIndex protocol. `codes` is a trained IndexIVFRaBitQFastScan.
 
-    `rows[id]` is the row of an item's stored vector, -1 for none: the items of the index. While
-    `mapped`, the rows, and the codes of IndexIVFRaBitQ, are views of a snapshot; the first change
-    makes them the index's own.
+    `rows[id]` is the row of an item's stored vector, -1 for none: the items of the index. They
+    may be a read-only view of a snapshot: the first change makes them the index's own.
     """
 
     def __init__(
@@ -65,7 +63,6 @@ class CodedIndex:
         seq: int = 0,
         why: str = "",
         built_for: int = 0,
-        mapped: bool = False,
     ) -> None:
         self.seq = seq
         self.effort = effort
@@ -76,7 +73,6 @@ class CodedIndex:
         self._store = store
         self._rows = np.empty(0, np.int64) if rows is None else rows
         self._size = size
-        self._mapped = mapped
 
     @property
     def kind(self) -> KindName:
@@ -133,17 +129,9 @@ class CodedIndex:
         return known
 
     def _own(self, length: int) -> None:
-        """Make codes and rows changeable, with room for ids below `length`."""
-        if self._mapped:
+        """Make the rows changeable, with room for ids below `length`."""
+        if not self._rows.flags.writeable:
             self._rows = np.array(self._rows)
-        if self._mapped and isinstance(self.codes, faiss.IndexIVFRaBitQ):
-            old = self.codes.invlists
-            own = faiss.ArrayInvertedLists(old.nlist, old.code_size)
-            everything = faiss.InvertedLists.SUBSET_TYPE_ID_RANGE
-            old.copy_subset_to(own, everything, 0, np.iinfo(np.int64).max)
-            self.codes.replace_invlists(own, True)
-            own.this.disown()
-        self._mapped = False
         if len(self._rows) < length:
             # Half as much again: adding one by one stays linear.
             more = max(length, len(self._rows) * 3 // 2) - len(self._rows)
@@ -152,17 +140,23 @@ class CodedIndex:
     # ---- searching
 
     def plan(self, allowed: Ids | None) -> Plan:
-        return self._plan(None if allowed is None else np.unique(self._known(allowed)))
+        return self._plan(self._size if allowed is None else int(self._mask(allowed).sum()))
 
-    def _plan(self, chosen: Ids | None) -> Plan:
-        if chosen is None or len(chosen) == self._size:
+    def _plan(self, candidates: int) -> Plan:
+        if candidates == self._size:
             return Plan("all", self._size, self._size)
-        few = len(chosen) <= MAX_COPIED
-        return Plan("copied" if few else "bitmap", len(chosen), self._size)
+        few = candidates <= MAX_COPIED
+        return Plan("copied" if few else "bitmap", candidates, self._size)
+
+    def _mask(self, allowed: Ids) -> npt.NDArray[np.bool_]:
+        """By id, which items of the index are allowed."""
+        mask = np.zeros(len(self._rows), np.bool_)
+        mask[self._known(allowed)] = True
+        return mask
 
     def search(self, queries: Vectors, k: int, allowed: Ids | None = None) -> tuple[Vectors, Ids]:
-        chosen = None if allowed is None else np.unique(self._known(allowed))
-        plan = self._plan(chosen)
+        mask = self._rows >= 0 if allowed is None else self._mask(allowed)
+        plan = self._plan(self._size if allowed is None else int(mask.sum()))
         k = min(k, plan.candidates)
         if k == 0:
             empty = np.empty((len(queries), 0))
@@ -170,13 +164,11 @@ class CodedIndex:
         queries = np.ascontiguousarray(queries, np.float32)
         depth = self.effort.depth(k)
         if plan.way == "copied" or depth * LEAST_GAIN >= plan.candidates:
-            return self._exact(queries, k, chosen)
+            return self._exact(queries, k, mask)
         selector = None
         probes = self.effort.probes
-        if chosen is not None and plan.way == "bitmap":
-            bits = np.zeros(len(self._rows), np.bool_)
-            bits[chosen] = True
-            selector = faiss.IDSelectorBitmap(np.packbits(bits, bitorder="little"))
+        if plan.way == "bitmap":
+            selector = faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
             # As many allowed items are looked at as there would be items without a filter.
             probes = math.ceil(probes * plan.size / plan.candidates)
         found = self.candidates(queries, depth, probes, selector)
@@ -185,7 +177,7 @@ class CodedIndex:
         scores, ids = scores[:, :k], ids[:, :k]
         short = ids[:, -1] < 0
         if short.any():  # their lists hold too few
-            scores[short], ids[short] = self._exact(queries[short], k, chosen)
+            scores[short], ids[short] = self._exact(queries[short], k, mask)
         return scores, ids
 
     def candidates(self, queries: Vectors, depth: int, probes: int, selector: Any = None) -> Ids:
@@ -193,19 +185,14 @@ class CodedIndex:
 
         `queries` (n, d) are contiguous float32.
         """
-        probes = min(probes, self.lists)
-        if isinstance(self.codes, faiss.IndexIVFRaBitQ):
-            parameters = faiss.IVFRaBitQSearchParameters()
-            parameters.qb = QUERY_BITS
-        else:
-            parameters = faiss.IVFSearchParameters()  # FastScan has its own 8 bits
-        parameters.nprobe = probes
+        parameters = faiss.IVFSearchParameters()
+        parameters.nprobe = min(probes, self.lists)
         if selector is not None:
             parameters.sel = selector
         turned = np.ascontiguousarray(self.rotation(queries))
         found: Ids = self.codes.search(turned, depth, params=parameters)[1]
         return found
 
-    def _exact(self, queries: Vectors, k: int, chosen: Ids | None) -> tuple[Vectors, Ids]:
-        ids = self.ids if chosen is None else chosen
+    def _exact(self, queries: Vectors, k: int, mask: npt.NDArray[np.bool_]) -> tuple[Vectors, Ids]:
+        ids = np.flatnonzero(mask)
         return nearest(self._store, queries, ids, self._rows[ids], k)

@@ -20,7 +20,9 @@ CODES_NS = 0.02
 RESCORE_MS = 0.5  # of some hundred candidates
 # Bytes an item beside its code of d / 8: two factors, id, row.
 OVERHEAD_BYTES = 8 + 8 + 8
-VECTORS_PER_LIST = 1000
+# To open a list takes as long as to read 4,000 of its codes: tables are made of the query for each
+# (2026-11). Many small lists are the better sketch, few large ones the quicker.
+VECTORS_PER_LIST = 1_000
 # Below this a list has too few vectors to train its centroid (faiss, Clustering.h).
 VECTORS_PER_CENTROID = 39
 # An index trained for so many times fewer or more vectors is built anew when it is next written.
@@ -44,7 +46,7 @@ class Choice:
 def memory_bytes(kind: KindName, count: int, dim: int) -> int:
     """What an index of `count` vectors of `dim` numbers takes of a process's own memory, at most.
 
-    Codes that nobody has changed are memory-mapped: they take none until the first change.
+    The stored vectors are memory-mapped: their pages are the system's to give and take.
     """
     if kind == "exact":
         return count * (2 * dim + 16)
@@ -61,10 +63,10 @@ def latency_ms(kind: KindName, count: int, dim: int) -> float:
 
 
 def lists_for(kind: KindName, count: int) -> int:
-    """1, or a power of two near one list per 1,000 vectors, and no fewer than sqrt(count) / 2."""
+    """1, or a power of two near one list per 1,000 vectors."""
     if kind != "ivf":
         return 1
-    wanted = max(count / VECTORS_PER_LIST, math.sqrt(count) / 2, 1)
+    wanted = max(count / VECTORS_PER_LIST, 1)
     lists = 1 << round(math.log2(wanted))
     most = max(1, count // VECTORS_PER_CENTROID)
     return int(min(lists, 1 << int(math.log2(most))))

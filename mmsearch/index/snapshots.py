@@ -1,7 +1,7 @@
 """Indexes on disk: a cache that may vanish, be cut short or be another machine's at any time.
 
 An exact index is one file, `STEM.SEQ.faiss`. One of codes is two: `STEM.SEQ.codes`, as FAISS writes
-it and maps it into memory, and, written after it, `STEM.SEQ.items`: a line of JSON, then arrays.
+it, and, written after it, `STEM.SEQ.items`: a line of JSON, then arrays.
 The line says how long both files are, which machine and FAISS wrote them, and all that is not an
 array.
 """
@@ -24,7 +24,7 @@ import numpy as np
 from mmsearch.durable import sync_directory
 from mmsearch.errors import StorageError
 from mmsearch.index.coded_index import CodedIndex, Effort
-from mmsearch.index.faiss_index import FaissIndex
+from mmsearch.index.faiss_index import KIND, FaissIndex
 from mmsearch.index.goals import Goals, Settings, Tuned
 from mmsearch.index.planner import Choice, choose
 from mmsearch.index.rotation import Rotation
@@ -120,6 +120,19 @@ class Snapshots:
         """The sequence number of the latest snapshot that counts; 0 when there is none."""
         return max((seq for seq, _ in self._files() if seq >= self._oldest), default=0)
 
+    def described(self) -> str | None:
+        """What kind the latest snapshot is, and why, for people; None when there is none."""
+        files = [(seq, path) for seq, path in self._files() if seq >= self._oldest]
+        if not files:
+            return None
+        _, path = max(files)
+        if path.suffix == ".faiss":
+            return KIND
+        try:
+            return str(_read_arrays(path)[0]["why"])
+        except (OSError, ValueError, KeyError):
+            return None
+
     def clear(self) -> None:
         for path in self._all_files():
             path.unlink(missing_ok=True)
@@ -164,19 +177,15 @@ class Snapshots:
     def _read_coded(self, seq: int, path: Path) -> CodedIndex | None:
         header, arrays = _read_arrays(path)
         codes_path = path.with_suffix(".codes")
-        if (
-            (header["format"], header["machine"], header["dim"])
-            != (FORMAT, MACHINE, self._store.dim)
-            # A mapped file that ends too early would end the process.
-            or codes_path.stat().st_size != header["codes_bytes"]
-        ):
+        if (header["format"], header["machine"], header["dim"]) != (
+            FORMAT,
+            MACHINE,
+            self._store.dim,
+        ) or codes_path.stat().st_size != header["codes_bytes"]:
             return None
-        codes = faiss.read_index(str(codes_path), faiss.IO_FLAG_MMAP)
+        codes = faiss.read_index(str(codes_path))
         if codes.d != self._store.dim or codes.ntotal != header["size"]:
             return None
-        if isinstance(codes, faiss.IndexIVFRaBitQ):  # FastScan's layout is read, not mapped
-            # Threads that read ahead cost more than they bring: the page cache does it.
-            faiss.downcast_InvertedLists(codes.invlists).prefetch_nthread = 0
         return CodedIndex(
             self._store,
             codes,
@@ -187,7 +196,6 @@ class Snapshots:
             seq=seq,
             why=str(header["why"]),
             built_for=int(header["built_for"]),
-            mapped=True,
         )
 
     def _files(self) -> list[tuple[int, Path]]:
