@@ -48,12 +48,9 @@ async function send(path, options) {
     return await fetch(path, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    const offline = navigator.onLine === false;
-    throw new Problem(
-      0,
-      offline ? "You are offline" : "The server does not answer",
-      offline ? "The search goes on as soon as there is a connection." : "It may have been stopped, or is starting. Nothing is lost: try again.",
-    );
+    if (navigator.onLine === false) throw new Problem(0, "You are offline", "The search goes on with the connection.");
+    const detail = "It may have been stopped, or is starting. Nothing is lost: try again.";
+    throw new Problem(0, "The server does not answer", detail);
   }
 }
 
@@ -66,6 +63,8 @@ async function read(response) {
     if (response.ok) throw new Problem(response.status, "The answer cannot be read", "What came back is no JSON.");
   }
   if (response.ok) return body;
-  const title = [429, 503, 504].includes(response.status) ? "The server is busy" : (body?.title ?? `Status ${response.status}`);
-  throw new Problem(response.status, title, body?.detail ?? "The server gave no reason.", body?.position ?? null);
+  const busy = [429, 503, 504].includes(response.status);
+  const title = busy ? "The server is busy" : (body?.title ?? `Status ${response.status}`);
+  const detail = body?.detail ?? "The server gave no reason.";
+  throw new Problem(response.status, title, detail, body?.position ?? null);
 }

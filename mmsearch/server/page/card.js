@@ -1,6 +1,6 @@
 /** One result: a picture with a caption, or a text to read. */
 
-import { el, icon, iconButton } from "./dom.js";
+import { button, el, icon, iconButton } from "./dom.js";
 import { show, thumbnail } from "./pictures.js";
 import { captionOf, count, isFileName, percent, titleOf } from "./words.js";
 
@@ -12,7 +12,8 @@ const SIZE = window.devicePixelRatio > 1 ? 512 : 256;
 export function relevanceBar(relevance) {
   if (relevance === null || relevance === undefined) return null;
   const words = `Relevance ${percent(relevance)}`;
-  const bar = el("span", { className: "relevance", role: "img", ariaLabel: words, title: `${words}: how sure it is that this is meant, measured on this collection` }, el("i"));
+  const title = `${words}: how sure it is that this is meant, measured on this collection`;
+  const bar = el("span", { className: "relevance", role: "img", ariaLabel: words, title }, el("i"));
   bar.firstChild.style.width = percent(relevance);
   return bar;
 }
@@ -30,9 +31,10 @@ export function card(hit, view) {
     on: { click: (event) => plainClick(event) && (event.preventDefault(), view.onOpen(hit.key)) },
   });
   const caption = captionOf(hit.attributes, view.sortedBy);
-  const parts = [caption && el("span", { className: "caption" }, caption), variants(hit, view), relevanceBar(hit.relevance)].filter(Boolean);
-  const facts = parts.length ? el("div", { className: "facts" }, parts) : null;
-  const node = el("li", { className: asText ? "card card-text" : "card", data: { key: hit.key } }, ...[link, facts, thumbs(hit, title, view)].filter(Boolean));
+  const facts = el("div", { className: "facts" },
+    caption && el("span", { className: "caption" }, caption), variants(hit, view), relevanceBar(hit.relevance));
+  const node = el("li", { className: asText ? "card card-text" : "card", data: { key: hit.key } },
+    link, facts.hasChildNodes() && facts, thumbs(hit, title, view));
   if (asText) {
     const text = hit.text ?? title;
     link.append(el("span", { className: "words", dir: "auto" }, text));
@@ -40,7 +42,8 @@ export function card(hit, view) {
     return { node, link, aspect: Promise.resolve(1) };
   }
   const frame = el("span", { className: "frame" });
-  link.append(frame, el("span", { className: isFileName(hit) ? "title file-name" : "title", title, dir: "auto" }, title));
+  const className = isFileName(hit) ? "title file-name" : "title";
+  link.append(frame, el("span", { className, title, dir: "auto" }, title));
   return { node, link, aspect: fill(frame, hit.thumbnail_url) };
 }
 
@@ -66,16 +69,16 @@ function variants(hit, view) {
   if (!hit.group || !hit.variants || hit.variants < 2) return null;
   const more = `+${hit.variants - 1}`;
   const label = `${count(hit.variants, "item")} of the group ${hit.group}: show all`;
-  return el("button", { type: "button", className: "variants", tabIndex: -1, title: label, ariaLabel: label, on: { click: () => view.onGroup(hit.group) } }, more);
+  const props = { className: "variants", tabIndex: -1, title: label, ariaLabel: label };
+  return button(more, () => view.onGroup(hit.group), props);
 }
 
 function thumbs(hit, title, view) {
-  const up = iconButton("plus", `More like this: ${title}`, () => view.onThumb(hit.key, true), { tabIndex: -1, ariaPressed: String(view.liked.includes(hit.key)) });
-  up.title = "More like this (m)";
-  if (!view.asked) return el("div", { className: "thumbs" }, up);
-  const down = iconButton("minus", `Less like this: ${title}`, () => view.onThumb(hit.key, false), { tabIndex: -1 });
-  down.title = "Less like this (x)";
-  return el("div", { className: "thumbs" }, up, down);
+  const thumb = (name, up, words, key) =>
+    iconButton(name, `${words}: ${title}`, () => view.onThumb(hit.key, up), { tabIndex: -1, title: `${words} (${key})` });
+  const up = thumb("plus", true, "More like this", "m");
+  up.ariaPressed = String(view.liked.includes(hit.key));
+  return el("div", { className: "thumbs" }, up, view.asked && thumb("minus", false, "Less like this", "x"));
 }
 
 function plainClick(event) {

@@ -1,7 +1,7 @@
 /** What is active, each as a chip that takes it away again. */
 
 import { smallPicture } from "./card.js";
-import { el, icon } from "./dom.js";
+import { button, el, icon } from "./dom.js";
 import { recall } from "./items.js";
 import { unfiltered, withRange, withThumb, withValues } from "./state.js";
 import { nameText, valueText } from "./words.js";
@@ -13,19 +13,19 @@ export function showChips(row, state, go) {
   for (const key of state.disliked) chips.push(item(key, "minus", "Less like", () => go(withThumb(state, key, false))));
   for (const [name, values] of Object.entries(state.is)) {
     for (const value of values) {
-      chips.push(chip(`${nameText(name)}: ${valueText(value)}`, () => go(withValues(state, name, values.filter((one) => one !== value)))));
+      const others = values.filter((one) => one !== value);
+      chips.push(chip(`${nameText(name)}: ${valueText(value)}`, () => go(withValues(state, name, others))));
     }
   }
   for (const [name, [low, high]] of Object.entries(state.range)) {
-    const ends = low === null ? `up to ${valueText(high)}` : high === null ? `from ${valueText(low)}` : `${valueText(low)} – ${valueText(high)}`;
-    chips.push(chip(`${nameText(name)}: ${ends}`, () => go(withRange(state, name, null, null))));
+    chips.push(chip(`${nameText(name)}: ${rangeText(low, high)}`, () => go(withRange(state, name, null, null))));
   }
   if (state.within !== null) chips.push(chip(`Group: ${state.within}`, () => go({ ...state, within: null })));
   if (state.where) chips.push(chip(state.where, () => go({ ...state, where: "" }), "chip code"));
   if (state.all) chips.push(chip("Also less relevant", () => go({ ...state, all: false })));
   if (chips.length > 1) {
     const none = { ...unfiltered(state), liked: [], disliked: [], all: false };
-    chips.push(el("button", { type: "button", className: "link", on: { click: () => go(none) } }, "Clear all"));
+    chips.push(button("Clear all", () => go(none), { className: "link" }));
   }
   row.hidden = chips.length === 0;
   row.replaceChildren(...chips.map((one) => el("li", {}, one)));
@@ -34,17 +34,18 @@ export function showChips(row, state, go) {
 /** The items and dropped pictures of the query, in its box. */
 export function showTerms(list, state, pictures, go) {
   const terms = pictures.map(({ number, url, name }) => {
-    const image = el("img", { alt: "", src: url, className: "small-picture", on: { error: () => image.replaceWith(icon("picture")) } });
+    const image = el("img", { alt: "", src: url, className: "small-picture" });
+    image.addEventListener("error", () => image.replaceWith(icon("picture")));
     return term(image, name, () => go(without(state, number)));
   });
   for (const key of state.like) {
     const picture = el("span", { className: "small-picture" });
-    const button = term(picture, key, () => go({ ...state, like: state.like.filter((one) => one !== key) }));
+    const made = term(picture, key, () => go({ ...state, like: state.like.filter((one) => one !== key) }));
     recall(key).then(({ title, thumbnail }) => {
       picture.replaceChildren(thumbnail ? smallPicture(thumbnail) : icon("text"));
-      name(button, `Like ${title}`);
+      name(made, `Like ${title}`);
     });
-    terms.push(button);
+    terms.push(made);
   }
   list.hidden = terms.length === 0;
   list.replaceChildren(...terms.map((one) => el("li", {}, one)));
@@ -57,28 +58,35 @@ function without(state, number) {
 }
 
 function term(picture, label, remove) {
-  const button = el("button", { type: "button", className: "term", on: { click: remove } }, picture, icon("close"));
-  name(button, label);
-  return button;
+  const made = button([picture, icon("close")], remove, { className: "term" });
+  name(made, label);
+  return made;
 }
 
-function name(button, label) {
-  button.title = `${label} (click removes it)`;
-  button.ariaLabel = `Remove ${label}`;
+function name(made, label) {
+  made.title = `${label} (click removes it)`;
+  made.ariaLabel = `Remove ${label}`;
+}
+
+function rangeText(low, high) {
+  if (low === null) return `up to ${valueText(high)}`;
+  return high === null ? `from ${valueText(low)}` : `${valueText(low)} – ${valueText(high)}`;
 }
 
 function chip(label, remove, className = "chip") {
-  return el("button", { type: "button", className, title: "Remove", ariaLabel: `Remove ${label}`, on: { click: remove } }, el("span", { dir: "auto" }, label), icon("close"));
+  const words = el("span", { dir: "auto" }, label);
+  return button([words, icon("close")], remove, { className, title: "Remove", ariaLabel: `Remove ${label}` });
 }
 
 function item(key, sign, words, remove) {
   const label = el("span", { dir: "auto" }, key);
   const picture = el("span", { className: "chip-picture" }, icon(sign));
-  const button = el("button", { type: "button", className: `chip ${sign}`, title: "Remove", ariaLabel: `Remove ${words} ${key}`, on: { click: remove } }, picture, label, icon("close"));
+  const props = { className: `chip ${sign}`, title: "Remove", ariaLabel: `Remove ${words} ${key}` };
+  const made = button([picture, label, icon("close")], remove, props);
   recall(key).then(({ title, thumbnail }) => {
     label.textContent = title;
-    button.ariaLabel = `Remove ${words} ${title}`;
+    made.ariaLabel = `Remove ${words} ${title}`;
     if (thumbnail) picture.append(smallPicture(thumbnail));
   });
-  return button;
+  return made;
 }

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { relevanceBar, smallPicture } from "./card.js";
-import { byId, el, icon, iconButton } from "./dom.js";
+import { button, byId, el, icon, iconButton } from "./dom.js";
 import { recall, remember } from "./items.js";
 import { show, thumbnail } from "./pictures.js";
 import { attributeText, nameText, percent, titleOf } from "./words.js";
@@ -78,8 +78,9 @@ export function detailDialog(on, order) {
     } catch (error) {
       if (error.name === "AbortError" || signal.aborted) return;
       if (error.status === 401 || error.status === 403) return on.problem(error);
+      const heading = error.status === 404 ? "There is no such item any more" : error.title;
       dialog.replaceChildren(
-        el("div", { className: "message" }, icon("broken"), el("h2", {}, error.status === 404 ? "There is no such item any more" : error.title), el("p", {}, error.message)),
+        el("div", { className: "message" }, icon("broken"), el("h2", {}, heading), el("p", {}, error.message)),
         el("div", { className: "detail-tools" }, iconButton("close", "Close (Esc)", () => on.close(), { id: "detail-close" })),
       );
     }
@@ -110,7 +111,8 @@ export function detailDialog(on, order) {
       const other = state.item !== shown || !byId("detail-up");
       shown = state.item;
       if (!dialog.open) {
-        dialog.replaceChildren(el("div", { className: "detail-body" }, el("div", { className: "stage skeleton" }), el("div", { className: "detail-side" })));
+        const [picture, side] = ["stage skeleton", "detail-side"].map((className) => el("div", { className }));
+        dialog.replaceChildren(el("div", { className: "detail-body" }, picture, side));
         dialog.showModal();
       }
       if (!other) return press(state);
@@ -133,20 +135,24 @@ function stage(item) {
 function about(item, on) {
   const title = titleOf(item);
   const words = (item.text ?? "").trim();
-  const but = el("input", { type: "text", id: "but", placeholder: "red, on the beach …", ariaLabel: "Like this, but …", maxLength: 500 });
-  const form = el("form", { className: "but", on: { submit: (event) => (event.preventDefault(), on.like(item.key, but.value.trim())) } },
-    el("label", { htmlFor: "but" }, "Like this, but"), but, el("button", { type: "submit", className: "button primary" }, icon("alike"), "Find"));
-  const attributes = Object.entries(item.attributes).filter(([, value]) => value !== null && value !== title);
+  const rest = words.startsWith(`${title}\n`) ? words.slice(title.length).trim() : words;
+  const but = el("input", { type: "text", id: "but", placeholder: "red, on the beach …", maxLength: 500 });
+  const find = (event) => (event.preventDefault(), on.like(item.key, but.value.trim()));
+  const form = el("form", { className: "but", on: { submit: find } },
+    el("label", { htmlFor: "but" }, "Like this, but"), but,
+    el("button", { type: "submit", className: "button primary" }, icon("alike"), "Find"));
+  const group = item.group ? [["group", item.group]] : [];
+  const attributes = [...Object.entries(item.attributes), ...group].filter(([, value]) => value !== null && value !== title);
   return [
     el("h2", { dir: "auto" }, title),
     el("p", { className: "judged", id: "detail-judged", hidden: true }),
-    words && words !== title ? el("p", { className: "detail-text", dir: "auto" }, words.startsWith(`${title}\n`) ? words.slice(title.length).trim() : words) : null,
+    words && words !== title && el("p", { className: "detail-text", dir: "auto" }, rest),
     form,
     el("div", { className: "detail-thumbs" },
-      el("button", { type: "button", className: "button", id: "detail-up", on: { click: () => on.thumb(item.key, true) } }, icon("plus"), "More like this"),
-      el("button", { type: "button", className: "button", id: "detail-down", on: { click: () => on.thumb(item.key, false) } }, icon("minus"), "Less")),
-    attributes.length || item.group ? el("dl", {}, [...attributes, ...(item.group ? [["group", item.group]] : [])].map(([name, value]) =>
-      el("div", {}, el("dt", {}, nameText(name)), el("dd", { dir: "auto" }, attributeText(name, value))))) : null,
+      button("More like this", () => on.thumb(item.key, true), { image: "plus", id: "detail-up" }),
+      button("Less", () => on.thumb(item.key, false), { image: "minus", id: "detail-down" })),
+    attributes.length > 0 && el("dl", {}, attributes.map(([name, value]) =>
+      el("div", {}, el("dt", {}, nameText(name)), el("dd", { dir: "auto" }, attributeText(name, value))))),
     keyLine(item),
   ].filter(Boolean);
 }
@@ -157,5 +163,6 @@ function keyLine(item) {
     copied.replaceChildren(icon("check"));
   });
   // The clipboard is there on https and on this machine only.
-  return el("p", { className: "detail-key" }, el("span", { className: "sr" }, "Key "), el("code", { title: item.key }, item.key), navigator.clipboard ? copied : null);
+  return el("p", { className: "detail-key" },
+    el("span", { className: "sr" }, "Key "), el("code", { title: item.key }, item.key), navigator.clipboard && copied);
 }

@@ -4,19 +4,24 @@ const SVG = "http://www.w3.org/2000/svg";
 
 /**
  * An element. `props` are set as properties where the element has them, else as attributes;
- * `on` holds event listeners, `data` a dataset. Children are nodes, or strings, which become text.
+ * `on` holds event listeners, `data` a dataset. Children are nodes, or strings, which become text;
+ * what is false, null or empty is left out.
  */
 export function el(name, props = {}, ...children) {
   const node = document.createElement(name);
   for (const [key, value] of Object.entries(props)) {
     if (value === null || value === undefined) continue;
-    if (key === "on") for (const [type, listen] of Object.entries(value)) node.addEventListener(type, listen);
+    if (key === "on") listen(node, value);
     else if (key === "data") Object.assign(node.dataset, value);
     else if (key in node) node[key] = value;
     else node.setAttribute(key, value);
   }
-  node.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  node.append(...children.flat().filter(Boolean));
   return node;
+}
+
+function listen(node, listeners) {
+  for (const [type, listener] of Object.entries(listeners)) node.addEventListener(type, listener);
 }
 
 /** A picture of icons.svg that says nothing to a screen reader. */
@@ -30,13 +35,16 @@ export function icon(name) {
   return svg;
 }
 
+/** A button with words; `image` is an icon before them. */
+export function button(words, onClick, { image = null, ...props } = {}) {
+  const given = { type: "button", className: "button", on: { click: onClick } };
+  return el("button", { ...given, ...props }, image && icon(image), words);
+}
+
 /** A button that shows an icon; `label` is its name and its tooltip. */
 export function iconButton(name, label, onClick, props = {}) {
-  return el(
-    "button",
-    { type: "button", className: "icon-button", title: label, ariaLabel: label, on: { click: onClick }, ...props },
-    icon(name),
-  );
+  const given = { type: "button", className: "icon-button", title: label, ariaLabel: label };
+  return el("button", { ...given, on: { click: onClick }, ...props }, icon(name));
 }
 
 export const byId = (id) => document.getElementById(id);

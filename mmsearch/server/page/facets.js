@@ -1,6 +1,6 @@
 /** The panel of filters: values with their counts, ranges of numbers, and a filter to type. */
 
-import { el, refill } from "./dom.js";
+import { button, el, refill } from "./dom.js";
 import { isNarrowed, unfiltered, withRange, withValues } from "./state.js";
 import { count, nameText, valueText } from "./words.js";
 
@@ -19,8 +19,9 @@ export function showFilters(panel, known, state, facets, go) {
   const sections = known.facets.map((facet) =>
     facet.kind === "range" ? range(facet, state, go) : values(facet, counted.get(facet.attribute), state, go, again),
   );
-  const clear = isNarrowed(state) && el("button", { type: "button", className: "link", id: "clear-filters", on: { click: () => go(unfiltered(state)) } }, "Clear all");
-  refill(panel, el("div", { className: "filters-head" }, el("h2", {}, "Filters"), clear || null), ...sections, typed(state, known, go));
+  const clear = button("Clear all", () => go(unfiltered(state)), { className: "link", id: "clear-filters" });
+  const head = el("div", { className: "filters-head" }, el("h2", {}, "Filters"), isNarrowed(state) && clear);
+  refill(panel, head, ...sections, typed(state, known, go));
 }
 
 function values(base, facet, state, go, again) {
@@ -37,18 +38,22 @@ function values(base, facet, state, go, again) {
   const swatches = COLOUR.test(name);
   const rows = shown.map((value) => {
     const n = counts.get(value) ?? 0;
-    const on = chosen.includes(value);
-    const box = el("input", {
-      type: "checkbox", checked: on, id: idOf(name, value), disabled: n === 0 && !on,
-      on: { change: () => go(withValues(state, name, on ? chosen.filter((one) => one !== value) : [...chosen, value])) },
-    });
-    return el("li", {}, el("label", { className: n === 0 && !on ? "value none" : "value" }, box, swatch(swatches, value), el("span", { className: "value-name", dir: "auto" }, valueText(value)), el("span", { className: "value-count" }, el("span", { className: "sr" }, ", "), valueText(n))));
+    const checked = chosen.includes(value);
+    const none = n === 0 && !checked;
+    const change = () => go(withValues(state, name, checked ? chosen.filter((one) => one !== value) : [...chosen, value]));
+    return el("li", {}, el("label", { className: none ? "value none" : "value" },
+      el("input", { type: "checkbox", checked, id: idOf(name, value), disabled: none, on: { change } }),
+      swatch(swatches, value),
+      el("span", { className: "value-name", dir: "auto" }, valueText(value)),
+      el("span", { className: "value-count" }, el("span", { className: "sr" }, ", "), valueText(n))));
   });
   const toggle = () => (opened.has(name) ? opened.delete(name) : opened.add(name), again());
   const rest = listed.length - shown.length;
-  const more = (rest > 0 || opened.has(name)) && el("button", { type: "button", className: "link", id: idOf(name, "more"), ariaExpanded: String(all), on: { click: toggle } }, all ? "Fewer" : `${rest} more`);
-  const unlisted = all && base.distinct > listed.length && el("p", { className: "hint" }, `and ${count(base.distinct - listed.length, "rarer value")}`);
-  return section(name, el("ul", { className: "values" }, rows), more || null, unlisted || null);
+  const props = { className: "link", id: idOf(name, "more"), ariaExpanded: String(all) };
+  const more = (rest > 0 || opened.has(name)) && button(all ? "Fewer" : `${rest} more`, toggle, props);
+  const unlisted = base.distinct - listed.length;
+  const hint = all && unlisted > 0 && el("p", { className: "hint" }, `and ${count(unlisted, "rarer value")}`);
+  return section(name, el("ul", { className: "values" }, rows), more, hint);
 }
 
 function swatch(wanted, value) {
@@ -79,13 +84,17 @@ function range(base, state, go) {
 
 function typed(state, known, go) {
   if (!Object.keys(known.types).length) return null;
-  const input = el("textarea", { id: "where", rows: 2, spellcheck: false, placeholder: example(known), value: state.where, ariaLabel: "Filter expression", on: {
-    keydown: (event) => {
-      if (event.key === "Enter" && !event.shiftKey) event.preventDefault(), input.blur();
-    },
-    change: () => go({ ...state, where: input.value.trim() }),
-  } });
-  return el("details", { className: "facet typed", open: Boolean(state.where) }, el("summary", {}, "Write a filter"), input, el("p", { className: "hint" }, "Enter applies it."));
+  const input = el("textarea", {
+    id: "where", rows: 2, spellcheck: false, placeholder: example(known), value: state.where, ariaLabel: "Filter expression",
+  });
+  input.addEventListener("change", () => go({ ...state, where: input.value.trim() }));
+  input.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.shiftKey) return;
+    event.preventDefault();
+    input.blur(); // which is a change, if there was one
+  });
+  return el("details", { className: "facet typed", open: Boolean(state.where) },
+    el("summary", {}, "Write a filter"), input, el("p", { className: "hint" }, "Enter applies it."));
 }
 
 function example(known) {

@@ -17,8 +17,10 @@ const ARROWS = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"];
 export function listenToKeys(results, on) {
   const help = byId("keys");
   help.append(
-    el("div", { className: "dialog-head" }, el("h2", { id: "keys-title" }, "Keys"), iconButton("close", "Close (Esc)", () => help.close())),
-    el("dl", { className: "keys" }, LIST.map(([key, words]) => el("div", {}, el("dt", {}, key.split(" ").map((one) => el("kbd", {}, one))), el("dd", {}, words)))),
+    el("div", { className: "dialog-head" },
+      el("h2", { id: "keys-title" }, "Keys"), iconButton("close", "Close (Esc)", () => help.close())),
+    el("dl", { className: "keys" }, LIST.map(([names, words]) =>
+      el("div", {}, el("dt", {}, names.split(" ").map((name) => el("kbd", {}, name))), el("dd", {}, words)))),
   );
   help.addEventListener("pointerdown", (event) => event.target === help && help.close());
   byId("help").addEventListener("click", () => help.showModal());

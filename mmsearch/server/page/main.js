@@ -3,7 +3,7 @@
 import { explore } from "./catalogue.js";
 import { showChips, showTerms } from "./chips.js";
 import { detailDialog } from "./detail.js";
-import { byId, el } from "./dom.js";
+import { button, byId, el } from "./dom.js";
 import { takePictures } from "./drop.js";
 import { showFilters } from "./facets.js";
 import { Finder } from "./finder.js";
@@ -171,18 +171,35 @@ async function showAnswer(answer, signal) {
   const asked = asks(searched);
   if (!answer.hits.length) {
     status(asked ? "No results" : "No items");
-    const free = isNarrowed(searched) && el("button", { type: "button", className: "button primary", on: { click: () => go(unfiltered(state)) } }, "Clear the filters");
-    const all = asked && !searched.all && el("button", { type: "button", className: "button", on: { click: () => go({ ...state, all: true }) } }, "Also what is less relevant");
-    results.say("search", "Nothing fits", isNarrowed(searched) ? "No item passes these filters." : "There is nothing of this kind here.", ...[free, all].filter(Boolean));
+    const why = isNarrowed(searched) ? "No item passes these filters." : "There is nothing of this kind here.";
+    const all = asked && !searched.all && button("Also what is less relevant", showAll);
+    results.say("search", "Nothing fits", why, isNarrowed(searched) && clearFilters(), all);
     return;
   }
-  if (answer.nearest) status("No match");
-  else if (!asked) status(isNarrowed(searched) ? `${count(answer.total, "item")} of ${count(known.collection.items, "item")}` : count(answer.total, "item"));
-  else status(searched.all || !known.judges ? `${count(answer.total, "item")}, best first` : count(answer.total, searched.group ? "matching item" : "match", searched.group ? "matching items" : "matches"));
-  const before = answer.nearest ? el("p", { className: "no-match" }, el("strong", {}, "Nothing here is really about that."), " Nearest:") : null;
+  status(summary(answer));
+  const said = el("strong", {}, "Nothing here is really about that.");
+  const before = answer.nearest ? el("p", { className: "no-match" }, said, " Nearest:") : null;
   await results.show(answer.hits, viewOf(answer.hits, signal), { before, dimmed: answer.nearest, final: !finder.hasMore });
   if (!finder.hasMore) theEnd(answer);
   detail.place();
+}
+
+/** What was found, in a few words. */
+function summary({ nearest, total }) {
+  if (nearest) return "No match";
+  const items = count(total, "item");
+  if (!asks(searched)) return isNarrowed(searched) ? `${items} of ${count(known.collection.items, "item")}` : items;
+  if (searched.all || !known.judges) return `${items}, best first`;
+  // Groups are shown once, but items are counted.
+  return searched.group ? count(total, "matching item") : count(total, "match", "matches");
+}
+
+function showAll() {
+  go({ ...state, all: true });
+}
+
+function clearFilters() {
+  return button("Clear the filters", () => go(unfiltered(state)), { className: "button primary" });
 }
 
 async function more() {
@@ -197,7 +214,7 @@ async function more() {
   } catch (error) {
     if (error.name === "AbortError" || signal.aborted) return;
     if (error.status === 401) return fail(error);
-    const again = el("button", { type: "button", className: "button", on: { click: () => (results.end(), more()) } }, "Try again");
+    const again = button("Try again", () => (results.end(), more()));
     results.end(el("p", {}, `${error.title}. ${error.message}`), again);
   } finally {
     paging = false;
@@ -207,8 +224,7 @@ async function more() {
 function theEnd({ nearest }) {
   if (nearest) return;
   if (!asks(searched) || searched.all || !known.judges) return results.end(el("p", {}, "That is all."));
-  const all = el("button", { type: "button", className: "button", on: { click: () => go({ ...state, all: true }) } }, "Show the less relevant too");
-  results.end(el("p", {}, "That is all that fits."), all);
+  results.end(el("p", {}, "That is all that fits."), button("Show the less relevant too", showAll));
 }
 
 function viewOf(hits, signal) {
@@ -239,7 +255,8 @@ function showTools() {
   ]);
   const chosen = state.sort && !orders.some(([value]) => value === state.sort) ? [[state.sort, state.sort]] : [];
   const sort = byId("sort");
-  sort.replaceChildren(...[["", asks(state) ? "Most relevant" : "As added"], ...orders, ...chosen].map(([value, words]) => el("option", { value }, words)));
+  const first = ["", asks(state) ? "Most relevant" : "As added"];
+  sort.replaceChildren(...[first, ...orders, ...chosen].map(([value, words]) => el("option", { value }, words)));
   sort.value = state.sort;
   sort.parentElement.hidden = orders.length === 0;
 
@@ -251,7 +268,7 @@ function showTools() {
   tabs.hidden = !(wanted && collection.images && collection.texts);
   const current = state.to ?? (state.images.length ? "image" : null);
   tabs.replaceChildren(...[["image", "Pictures"], ["text", "Texts"]].map(([to, words]) =>
-    el("button", { type: "button", ariaPressed: String(current === to), on: { click: () => go({ ...state, to }) } }, words)));
+    button(words, () => go({ ...state, to }), { className: "", ariaPressed: String(current === to) })));
 }
 
 function showNote() {
@@ -277,9 +294,9 @@ function fail(error) {
   const inFilter = error.position !== null;
   const title = inFilter ? "This filter cannot be read" : error.title;
   status(title);
-  const again = !inFilter && el("button", { type: "button", className: "button primary", on: { click: render } }, "Try again");
-  const free = error.status === 400 && isNarrowed(state) && el("button", { type: "button", className: "button", on: { click: () => go(unfiltered(state)) } }, "Clear the filters");
-  results.say(error.status === 0 ? "plug" : inFilter ? "filters" : "broken", title, error.message, ...[again, free].filter(Boolean));
+  const again = !inFilter && button("Try again", render, { className: "button primary" });
+  const free = error.status === 400 && isNarrowed(state) && clearFilters();
+  results.say(error.status === 0 ? "plug" : inFilter ? "filters" : "broken", title, error.message, again, free);
 }
 
 function status(text) {

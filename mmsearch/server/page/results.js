@@ -32,7 +32,8 @@ export class Results {
   wait() {
     this.#root.setAttribute("aria-busy", "true");
     if (this.#cards.length) return;
-    this.#replace(el("ul", { className: "pictures skeletons", ariaHidden: "true" }, Array.from({ length: SKELETONS }, () => el("li", { className: "card" }, el("span", { className: "frame" })))));
+    const bones = Array.from({ length: SKELETONS }, () => el("li", { className: "card" }, el("span", { className: "frame" })));
+    this.#replace(el("ul", { className: "pictures skeletons", ariaHidden: "true" }, bones));
   }
 
   /** The hits of a new answer; `view` is what cards need. `before` goes above them. */
@@ -47,14 +48,15 @@ export class Results {
     this.#keys = new Set(hits.map((hit) => hit.key));
     this.#current = 0;
     this.#final = final;
-    this.#list = el("ul", { className: (view.asText ? "texts" : "pictures") + (dimmed ? " dimmed" : ""), ariaLabel: "Results" }, this.#cards.map((one) => one.node));
+    const className = (view.asText ? "texts" : "pictures") + (dimmed ? " dimmed" : "");
+    this.#list = el("ul", { className, ariaLabel: "Results" }, this.#cards.map((one) => one.node));
     this.#tail.replaceChildren();
     this.#replace(...[before, this.#list, this.#tail].filter(Boolean));
     this.#place();
     this.#focusable();
     if (!final) this.#watch.observe(this.#tail);
     // Who went through the results by keys goes on there: at the same item, or in its place.
-    if (focused >= 0 && this.#cards.length && !this.focusKey(key)) this.#focus(this.#cards[Math.min(focused, this.#cards.length - 1)]);
+    if (focused >= 0 && !this.focusKey(key)) this.#focus(this.#cards[focused] ?? this.#cards.at(-1));
   }
 
   /** More hits of the same answer; those that are there already are left out. */
@@ -81,7 +83,9 @@ export class Results {
   say(name, heading, text, ...actions) {
     this.#cards = [];
     this.#list = null;
-    this.#replace(el("div", { className: "message" }, icon(name), el("h2", {}, heading), text && el(text.includes("\n") ? "pre" : "p", {}, text), actions.length ? el("div", { className: "actions" }, actions) : null));
+    const words = el(text.includes("\n") ? "pre" : "p", {}, text);
+    const below = el("div", { className: "actions" }, actions);
+    this.#replace(el("div", { className: "message" }, icon(name), el("h2", {}, heading), words, below));
   }
 
   get keys() {
@@ -170,10 +174,11 @@ function setTabIndex(node, index) {
 function nearest(cards, here, direction) {
   const from = cards[here].node;
   const middle = (node) => node.offsetLeft + node.offsetWidth / 2;
+  const away = ({ node }) => Math.abs(middle(node) - middle(from));
   const rows = cards.filter(({ node }) => direction * (node.offsetTop - from.offsetTop) > 0);
   if (!rows.length) return null;
   const tops = rows.map(({ node }) => node.offsetTop);
   const top = direction > 0 ? Math.min(...tops) : Math.max(...tops);
   const row = rows.filter(({ node }) => node.offsetTop === top);
-  return row.reduce((best, one) => (Math.abs(middle(one.node) - middle(from)) < Math.abs(middle(best.node) - middle(from)) ? one : best));
+  return row.reduce((best, one) => (away(one) < away(best) ? one : best));
 }

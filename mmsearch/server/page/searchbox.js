@@ -6,6 +6,7 @@ import { valueText } from "./words.js";
 
 const PAUSE_MS = 120;
 const SUGGESTIONS = 8;
+const LONGEST = 120; // characters: whole texts are no completions
 
 /** `onSearch` takes the words that were entered, `onClear` nothing. */
 export function searchBox(onSearch, onClear) {
@@ -38,9 +39,12 @@ export function searchBox(onSearch, onClear) {
     input.value = n < 0 ? typed : options()[n].dataset.text;
   };
   const offer = (found) => {
-    list.replaceChildren(...found.map(({ text, items }, n) =>
-      el("li", { id: `suggestion-${n}`, role: "option", ariaSelected: "false", data: { text }, on: { pointerdown: (event) => (event.preventDefault(), enter(text)) } },
-        el("span", { dir: "auto" }, text), el("span", { className: "value-count", ariaHidden: "true" }, valueText(items)))));
+    list.replaceChildren(...found.map(({ text, items }, n) => {
+      const pointerdown = (event) => (event.preventDefault(), enter(text));
+      const props = { id: `suggestion-${n}`, role: "option", ariaSelected: "false", data: { text }, on: { pointerdown } };
+      const often = el("span", { className: "value-count", ariaHidden: "true" }, valueText(items));
+      return el("li", props, el("span", { dir: "auto" }, text), often);
+    }));
     list.hidden = found.length === 0;
     at = -1;
     input.setAttribute("aria-expanded", String(found.length > 0));
@@ -51,7 +55,8 @@ export function searchBox(onSearch, onClear) {
     const { signal } = asking;
     try {
       const { suggestions } = await api.suggest(input.value, SUGGESTIONS, signal);
-      if (!signal.aborted && document.activeElement === input) offer(suggestions.filter(({ text }) => text.length <= 120 && !text.includes("\n")));
+      const short = suggestions.filter(({ text }) => text.length <= LONGEST && !text.includes("\n"));
+      if (!signal.aborted && document.activeElement === input) offer(short);
     } catch {
       close(); // without suggestions one can search as well; the search itself says what is wrong
     }

@@ -115,7 +115,7 @@ function put(object, name, value) {
 
 // A string stands for itself unless it would be read as another type: then it is quoted as in JSON.
 function writeValue(value) {
-  return typeof value === "string" && typeof readValue(value) === "string" && readValue(value) === value ? value : JSON.stringify(value);
+  return readValue(value) === value && typeof value === "string" ? value : JSON.stringify(value);
 }
 
 function readValue(text) {
