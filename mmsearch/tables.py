@@ -18,8 +18,8 @@ import stat
 import unicodedata
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -111,14 +111,13 @@ def rows_to_sources(
         if isinstance(row, TableProblem):
             yield Failure(row_key, f"row {number}: {row.reason}")
             continue
-        for source in row_to_sources(row, number, path, row_key, stamp, typed, claimed):
+        for source in row_to_sources(row, number, path, row_key, stamp, typed, claimed, base_key):
             if isinstance(source, Source):
                 first = taken.setdefault(source.key, number)
                 if first != number:
                     reason = f"the key {source.key!r} was already used by row {first}"
                     yield Failure(row_key, f"row {number}: {reason}; give it another key")
                     break
-                source = replace(source, origin=base_key)
             yield source
 
 
@@ -166,7 +165,8 @@ def clean_text(text: str) -> str:
 
     SQLite's JSON functions end a string at U+0000: filters would see another value than programs.
     """
-    return unicodedata.normalize("NFC", text.replace("\0", "").strip())
+    text = text.replace("\0", "").strip()
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def _checked(path: Path) -> Iterator[tuple[int, Row | TableProblem]]:
@@ -207,6 +207,7 @@ def row_to_sources(
     stamp: FileStamp,
     typed: bool = False,
     claimed: set[str] | None = None,
+    origin: str | None = None,
 ) -> list[Source | Failure]:
     """The item that one row describes. `row_key` names it where it has no key, or is a Failure.
 
@@ -217,7 +218,7 @@ def row_to_sources(
     needs it.
     """
     rest = dict(row)
-    names = {_folded(name): name for name in reversed(rest)}
+    names = _by_folded(tuple(rest))
     key = _take_name(rest, names, KEY_COLUMNS) or row_key
     group = _take_name(rest, names, GROUP_COLUMNS)
     text = _take_text(rest, names)
@@ -231,7 +232,7 @@ def row_to_sources(
     if len(pictures) > 1:
         group = group or key
     if not pictures:
-        return [Source(key, None, text, stamp, group, attributes)]
+        return [Source(key, None, text, stamp, group, attributes, origin)]
     found: list[Source | Failure] = []
     for place, picture in enumerate(pictures, 1):
         suffix = "" if place == 1 else f"#{place}"
@@ -248,6 +249,7 @@ def row_to_sources(
                 picture.stamp,
                 group,
                 attributes,
+                origin,
                 url=picture.url,
                 picture_of=None if place == 1 else key,
             )
@@ -306,12 +308,17 @@ def _take_first(rest: Row, names: Mapping[str, str], wanted: tuple[str, ...]) ->
     return found
 
 
-def picture_columns(columns: Iterable[str]) -> list[str]:
+def picture_columns(columns: Iterable[str]) -> tuple[str, ...]:
     """Those of the folded column names that may hold further pictures, in their order."""
+    return _picture_columns(tuple(columns))
+
+
+@lru_cache(maxsize=64)
+def _picture_columns(columns: tuple[str, ...]) -> tuple[str, ...]:
     numbered = sorted(
         (int(match[1]), name) for name in columns if (match := _NUMBERED_IMAGE.fullmatch(name))
     )
-    return [IMAGES_COLUMN, *(name for _, name in numbered)]
+    return (IMAGES_COLUMN, *(name for _, name in numbered))
 
 
 def _take_pictures(rest: Row, names: Mapping[str, str], table: Path) -> list[Any]:
@@ -356,6 +363,11 @@ def _take_text(rest: Row, names: Mapping[str, str]) -> str | None:
     parts = [_take_first(rest, names, (column,)) for column in JOINED_COLUMNS]
     texts = [clean_text(str(part)) for part in parts if part is not None]
     return ". ".join(t.rstrip(".") if t != texts[-1] else t for t in texts) or None
+
+
+@lru_cache(maxsize=64)  # the rows of a table have the same columns, or a few kinds of them
+def _by_folded(columns: tuple[str, ...]) -> Mapping[str, str]:
+    return {_folded(name): name for name in reversed(columns)}
 
 
 def _folded(name: str) -> str:
@@ -507,6 +519,13 @@ def _read_parquet(
 
 
 def _batch_rows(batch: Any) -> Iterator[Row | TableProblem]:
+    try:
+        rows = batch.to_pylist()
+    except UnicodeDecodeError:
+        rows = None  # one row's; to read them one by one takes ten times as long
+    if rows is not None:
+        yield from rows
+        return
     for start in range(batch.num_rows):
         try:
             yield batch.slice(start, 1).to_pylist()[0]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +19,9 @@ from mmsearch.lexical.words import searchable, searchable_attributes
 # SQLite takes at most 32,766 bound parameters a statement; chunks stay well below.
 CHUNK = 10_000
 
+# SQLite's JSON functions fail on rows with NaN, and filters with them.
+to_json = json.JSONEncoder(allow_nan=False).encode
+
 _T = TypeVar("_T")
 
 
@@ -31,8 +33,7 @@ class Database:
         self._engine = sa.create_engine(
             f"sqlite:///{path}",
             connect_args={"timeout": 30},
-            # SQLite's JSON functions fail on rows with NaN, and filters with them.
-            json_serializer=partial(json.dumps, allow_nan=False),
+            json_serializer=to_json,
         )
         sa.event.listen(self._engine, "connect", _prepare)
         with self._errors():

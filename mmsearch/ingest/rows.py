@@ -76,10 +76,10 @@ def _row_to_items(
     table = layout.base / "rows"  # pictures are looked up beside it
     given = plain_value(dict(more))
     return [
-        replace(found, attributes={**found.attributes, **given}, origin=HANDED_OVER)
-        if isinstance(found, Source)
+        replace(found, attributes={**found.attributes, **given})
+        if given and isinstance(found, Source)
         else found
-        for found in row_to_sources(cells, number, table, name, NO_FILE)
+        for found in row_to_sources(cells, number, table, name, NO_FILE, origin=HANDED_OVER)
     ]
 
 

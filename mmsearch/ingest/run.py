@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -231,14 +231,7 @@ class Ingest:
             done += len(first)
             self._progress(Progress("commit", done, len(todo)))
 
-        for decoded in in_order(
-            todo,
-            self._decode,
-            workers=max(self._workers, FETCHES)
-            if any(one.url for one, _ in todo)
-            else self._workers,
-            window=lambda: self._embedder.in_flight(self._workers),
-        ):
+        for decoded in self._all_decoded(todo):
             batch.append(decoded)
             pixels += decoded.pixels is not None
             self._tally.decoded += decoded.pixels is not None
@@ -271,6 +264,17 @@ class Ingest:
         encoding = self._embedder.start(images, texts)
         self._known.update(encoding.names)  # batches are committed in order, or none any more
         return encoding
+
+    def _all_decoded(self, todo: Sequence[tuple[Source, StoredItem | None]]) -> Iterator[_Decoded]:
+        if all(source.path is None and source.url is None for source, _ in todo):
+            return map(self._decode, todo)  # nothing to read: threads would only cost
+        fetched = any(source.url for source, _ in todo)
+        return in_order(
+            todo,
+            self._decode,
+            workers=max(self._workers, FETCHES) if fetched else self._workers,
+            window=lambda: self._embedder.in_flight(self._workers),
+        )
 
     def _decode(self, one: tuple[Source, StoredItem | None]) -> _Decoded:
         source, old = one
