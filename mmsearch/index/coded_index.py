@@ -119,7 +119,7 @@ class CodedIndex:
         there = np.unique(self._known(ids))
         if len(there):
             self._own(len(self._rows))
-            self.codes.remove_ids(faiss.IDSelectorBatch(there))
+            _remove(self.codes, there)
             self._rows[there] = -1
             self._size -= len(there)
 
@@ -196,3 +196,22 @@ class CodedIndex:
     def _exact(self, queries: Vectors, k: int, mask: npt.NDArray[np.bool_]) -> tuple[Vectors, Ids]:
         ids = np.flatnonzero(mask)
         return nearest(self._store, queries, ids, self._rows[ids], k)
+
+
+def _remove(codes: Any, ids: Ids) -> None:
+    """Take the codes of `ids` out of their lists.
+
+    Codes lie in blocks of 32, and FAISS 1.15 adds one by `or` to what its slot holds. It does not
+    clear the slots that a removal frees at the end of a list: of what is added there afterwards,
+    a fifth would not be found.
+    """
+    lists = faiss.downcast_InvertedLists(codes.invlists)
+    before = [lists.list_size(number) for number in range(lists.nlist)]
+    codes.remove_ids(faiss.IDSelectorBatch(ids))
+    packer = lists.packer
+    nothing = np.zeros(packer.code_size, np.uint8)
+    for number, size in enumerate(before):
+        left = lists.list_size(number)
+        block_end = -(-left // packer.nvec) * packer.nvec
+        for slot in range(left, min(size, block_end)):
+            packer.pack_1_c(faiss.swig_ptr(nothing), slot, lists.get_codes(number))

@@ -1,0 +1,163 @@
+"""Snapshots of codes come back as they were, or not at all."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mmsearch.catalog.vectors import VectorFile
+from mmsearch.errors import CorruptionError, UsageError
+from mmsearch.index import snapshots as snapshots_module
+from mmsearch.index.build import Sample, build
+from mmsearch.index.coded_index import CodedIndex
+from mmsearch.index.engine import EngineIndex
+from mmsearch.index.goals import Goals, Settings, Tuned
+from mmsearch.index.planner import Choice
+from mmsearch.index.snapshots import Snapshots
+from tests.index.worlds import clustered, store_of
+
+DIM = 32
+SIZE = 3_000
+
+
+@pytest.fixture(params=[1, 8], ids=["rabitq", "ivf"])
+def index(request: pytest.FixtureRequest, tmp_path: Path) -> CodedIndex:
+    store = store_of(tmp_path, clustered(SIZE, DIM))
+    choice = Choice("rabitq" if request.param == 1 else "ivf", request.param, "for a test")
+    ids = np.arange(SIZE) * 2 + 1
+    sample = Sample((clustered(40, DIM, seed=3),))
+    made = build(choice, ids, np.arange(SIZE), store, Goals(), sample)
+    assert isinstance(made, CodedIndex)
+    made.seq = 12
+    return made
+
+
+def snapshots(folder: Path, **more: int) -> Snapshots:
+    return Snapshots(folder / "index", "x", VectorFile(folder / "vectors.f16", DIM), **more)
+
+
+def answers(index: EngineIndex) -> tuple[np.ndarray, np.ndarray]:
+    return index.search(clustered(20, DIM, seed=9), 10)
+
+
+def same(one: EngineIndex, other: EngineIndex) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(answers(one), answers(other), strict=True))
+
+
+def test_codes_come_back_with_all_that_belongs_to_them(index: CodedIndex, tmp_path: Path) -> None:
+    kept = snapshots(tmp_path)
+    kept.save(index)
+    again = kept.load(12)
+    assert isinstance(again, CodedIndex)
+    assert (again.seq, len(again), again.kind) == (12, SIZE, index.kind)
+    assert (again.effort, again.built_for, again.why) == (index.effort, SIZE, index.why)
+    assert same(again, index)
+    assert kept.described() == index.why
+    assert kept.newest_seq() == 12
+
+
+def test_an_index_that_was_loaded_can_change_and_be_kept_again(
+    index: CodedIndex, tmp_path: Path
+) -> None:
+    kept = snapshots(tmp_path)
+    kept.save(index)
+    loaded = kept.load(12)
+    assert loaded is not None
+    for one in (loaded, index):
+        one.remove(np.arange(0, 600))
+        one.add_rows(np.array([2, 9_001]), np.array([5, 6]))
+        one.seq = 13
+    assert same(loaded, index)
+    kept.save(loaded)
+    again = kept.load(13)
+    assert again is not None
+    assert same(again, index)
+    assert len(again) == SIZE - 300 + 2
+    names = sorted(path.name for path in (tmp_path / "index").iterdir())
+    assert names == ["x.13.codes", "x.13.items"]
+
+
+@pytest.mark.parametrize("end", ["codes", "items"])
+@pytest.mark.parametrize("harm", ["short", "empty", "gone", "noise"])
+def test_a_damaged_file_is_no_snapshot(
+    index: CodedIndex, tmp_path: Path, end: str, harm: str
+) -> None:
+    kept = snapshots(tmp_path)
+    kept.save(index)
+    path = tmp_path / "index" / f"x.12.{end}"
+    content = path.read_bytes()
+    if harm == "gone":
+        path.unlink()
+    else:
+        noise = b"\0" * len(content)
+        path.write_bytes({"short": content[:-20], "empty": b"", "noise": noise}[harm])
+    assert kept.load(12) is None
+
+
+def test_a_file_of_another_machine_encoder_or_catalog_is_no_snapshot(
+    index: CodedIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = snapshots(tmp_path)
+    kept.save(index)
+    assert kept.load(11) is None
+    assert snapshots(tmp_path, oldest=13).load(20) is None
+    other = Snapshots(tmp_path / "index", "x", VectorFile(tmp_path / "vectors.f16", DIM // 2))
+    assert other.load(12) is None
+    monkeypatch.setattr(snapshots_module, "MACHINE", "big s390x faiss 1.15.1")
+    assert kept.load(12) is None
+
+
+def test_the_kind_may_change_between_snapshots(index: CodedIndex, tmp_path: Path) -> None:
+    kept = snapshots(tmp_path)
+    kept.save(index)
+    store = VectorFile(tmp_path / "vectors.f16", DIM)
+    exact = build(Choice("exact", 1, ""), index.ids, index.rows[index.ids], store, Goals(), None)
+    exact.seq = 14
+    kept.save(exact)
+    again = kept.load(14)
+    assert again is not None
+    assert (again.kind, again.seq) == ("exact", 14)
+    assert [path.name for path in (tmp_path / "index").iterdir()] == ["x.14.faiss"]
+    again.add_rows(np.array([4]), np.array([0]))
+    assert len(again) == SIZE + 1
+    kept.clear()
+    assert kept.load(14) is None
+
+
+def test_settings_come_back(tmp_path: Path) -> None:
+    path = tmp_path / "index.json"
+    assert Settings.load(path) == Settings()
+    wanted = Settings(Goals(0.95, 3.0, 10**9), {"abc-image": Tuned("ivf", 7, "so")})
+    wanted.save(path)
+    assert Settings.load(path) == wanted
+    assert [one.name for one in tmp_path.iterdir()] == ["index.json"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", '{"format": 2}', '{"format": 1, "goals": {"recall": 7}, "tuned": {}}'],
+)
+def test_settings_that_cannot_be_read_say_what_to_do(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "index.json"
+    path.write_text(text)
+    with pytest.raises(CorruptionError, match="delete it, then run `mmsearch tune`"):
+        Settings.load(path)
+
+
+def test_settings_of_an_unknown_kind_are_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "index.json"
+    Settings(tuned={"x": Tuned("exact", 1, "")}).save(path)
+    plain = json.loads(path.read_text())
+    plain["tuned"]["x"]["kind"] = "tree"
+    path.write_text(json.dumps(plain))
+    with pytest.raises(CorruptionError, match="unknown kind"):
+        Settings.load(path)
+
+
+@pytest.mark.parametrize("goals", [{"recall": 0}, {"recall": 1.1}, {"latency_ms": 0.0}])
+def test_goals_that_make_no_sense_are_refused(goals: dict[str, float]) -> None:
+    with pytest.raises(UsageError):
+        Goals(**goals)
