@@ -60,6 +60,10 @@ def parse_json(body: bytes) -> Any:
         raise json.JSONDecodeError("half a character (a lone surrogate)", "", 0) from error
     except RecursionError as error:
         raise json.JSONDecodeError("nested too deeply", "", 0) from error
+    except json.JSONDecodeError:
+        raise
+    except ValueError as error:  # Python reads at most 4300 digits of one integer
+        raise json.JSONDecodeError("a number of too many digits", "", 0) from error
 
 
 def parse_model(model: type[M], body: bytes) -> M:

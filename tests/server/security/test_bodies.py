@@ -172,6 +172,22 @@ def test_no_number_is_no_number(local: TestClient, number: str) -> None:
         assert response.status_code == 400, (path, response.text)
 
 
+def test_a_number_of_thousands_of_digits_is_refused(local: TestClient) -> None:
+    number = "9" * 5000
+    headers = {"Content-Type": "application/json"}
+    for path, body in (
+        ("/v1/search", '{"text": "red", "where": {"price": %s}}'),
+        ("/v1/items", '{"items": [{"key": "n", "attributes": {"price": %s}}]}'),
+    ):
+        response = local.post(path, content=body % number, headers=headers)
+        assert (response.status_code, "digits" in response.text) == (400, True)
+    lines = '{"key": "none", "attributes": {"price": %s}}\n{"key": "no", "attributes": {}}\n'
+    response = local.patch("/v1/items", content=lines % number, headers=NDJSON)
+    first, second = (json.loads(line) for line in response.text.splitlines())
+    assert "digits" in first["reason"]
+    assert second["key"] == "no"
+
+
 def test_invalid_utf_8_in_a_body_is_refused(local: TestClient) -> None:
     headers = {"Content-Type": "application/json"}
     for bad in (b"\xff", b"\xc0\xaf", b"\xed\xa0\x80", b"\xe7\xba"):
