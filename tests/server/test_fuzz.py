@@ -44,6 +44,9 @@ def is_no_bug(context: CheckContext, response: Response, case: Case[Any]) -> Non
     assert response.status_code != 500, response.text
 
 
+# Parts of a query that are filters, cursors, or names and keys of what there is.
+RARELY_RIGHT = {"cursor", "where", "within", "terms", "like", "liked", "disliked", "modifiers"} | {
+    "sort", "facet", "facets", "weights", "templates", "min_relevance", "diversity"}  # fmt: skip
 CHECKS = [
     is_no_bug,
     status_code_conformance,
@@ -80,6 +83,21 @@ def asked(
     return st.builds(_about, cases, st.sampled_from(KEYS), st.sampled_from(NAMES), st.booleans())
 
 
+def _about(case: Case[Any], key: str, name: str, change: bool) -> Case[Any]:
+    """The same about something that exists, and without what random text cannot say rightly."""
+    if not change:
+        return case
+    for place, value in (("key", key), ("name", name)):
+        if place in case.path_parameters:
+            case.path_parameters[place] = value
+    right = case.meta is not None and case.meta.generation.mode is GenerationMode.POSITIVE
+    for fields in (case.query, case.body):
+        if right and isinstance(fields, dict):
+            for field in set(fields) & RARELY_RIGHT:
+                del fields[field]
+    return case
+
+
 def modes(method: str, path: str) -> list[GenerationMode]:
     """Wrong requests only where there is something to be wrong: any text may be a key."""
     operation = DOCUMENT["paths"][path][method]
@@ -87,14 +105,6 @@ def modes(method: str, path: str) -> list[GenerationMode]:
         one["in"] == "query" for one in operation.get("parameters", ())
     )
     return [GenerationMode.POSITIVE, *([GenerationMode.NEGATIVE] if wrong else [])]
-
-
-def _about(case: Case[Any], key: str, name: str, change: bool) -> Case[Any]:
-    known = {"key": key, "name": name}
-    for parameter in set(case.path_parameters) & set(known):
-        if change:
-            case.path_parameters[parameter] = known[parameter]
-    return case
 
 
 def ask(app: FastAPI, operation: str, examples: int) -> None:
