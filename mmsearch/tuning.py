@@ -27,7 +27,7 @@ from mmsearch.index.coded_index import CodedIndex, Effort
 from mmsearch.index.engine import EngineIndex, KindName
 from mmsearch.index.goals import Goals
 from mmsearch.index.kinds import threads
-from mmsearch.index.planner import NAMES, Choice, lists_for, megabytes, memory_bytes, possible
+from mmsearch.index.planner import NAMES, Choice, in_bytes, lists_for, memory_bytes, possible
 from mmsearch.layout import Layout
 from mmsearch.search.indexes import live_rows, sample_queries
 from mmsearch.types import MODALITIES, Modality, OnProgress, Progress
@@ -173,7 +173,7 @@ def _measure(
         f"{goals.latency_ms:g} ms"
     )
     if goals.memory_bytes is not None:
-        why += f" and {megabytes(goals.memory_bytes)}"
+        why += f" and {in_bytes(goals.memory_bytes)}"
     index = built[best.kind]
     if isinstance(index, CodedIndex):
         index.effort = Effort(best.probes, best.candidates)
@@ -269,7 +269,7 @@ def _best(points: Sequence[Point], goals: Goals) -> Point:
     if not near:
         one = max(points, key=lambda point: point.recall)
         near.append(f"{one.label} reaches {one.recall:.4f} in {one.p50_ms:.2f} ms")
-    memory = "" if goals.memory_bytes is None else f" in {megabytes(goals.memory_bytes)}"
+    memory = "" if goals.memory_bytes is None else f" in {in_bytes(goals.memory_bytes)}"
     raise UsageError(
         f"no index{memory} reaches a recall of {goals.recall:g} within {goals.latency_ms:g} ms; "
         f"nearest: {'; '.join(near)}. Ask for one of these or give more memory; nothing was changed"

@@ -12,7 +12,7 @@ from mmsearch.index.coded_index import CodedIndex, Effort, K
 from mmsearch.index.engine import EngineIndex
 from mmsearch.index.faiss_index import FaissIndex
 from mmsearch.index.goals import Goals
-from mmsearch.index.planner import VECTORS_PER_CENTROID, Choice, megabytes, memory_bytes
+from mmsearch.index.planner import VECTORS_PER_CENTROID, Choice, in_bytes, memory_bytes
 from mmsearch.index.rotation import Rotation
 from mmsearch.index.stored import ROWS_AT_A_TIME, RowStore, scores_of
 
@@ -85,7 +85,7 @@ def build(
         short = f"codes reach a recall of {reached:.4f} only, not {goals.recall:g}"
         if goals.memory_bytes is None or needs <= goals.memory_bytes:
             return _exact(f"exact float16, for {short}", ids, rows, store)
-        index.why += f"; {short}, and exact search would need {megabytes(needs)}"
+        index.why += f"; {short}, and exact search would need {in_bytes(needs)}"
     else:
         index.why += f"; recall@{K} {reached:.4f} on {len(sample.queries)} queries"
     return index

@@ -88,7 +88,7 @@ def choose(count: int, dim: int, goals: Goals, tuned: Tuned | None = None) -> Ch
     quick = [kind for kind in kinds if latency_ms(kind, count, dim) <= goals.latency_ms]
     kind = quick[0] if quick else kinds[-1]
     took, needs = latency_ms(kind, count, dim), memory_bytes(kind, count, dim)
-    said = [f"{NAMES[kind]}: about {took:.1f} ms a query, {megabytes(needs)}"]
+    said = [f"{NAMES[kind]}: about {took:.1f} ms a query, {in_bytes(needs)}"]
     said += [
         f"{NAMES[slower]} would take about {latency_ms(slower, count, dim):.0f} ms"
         for slower in kinds[: kinds.index(kind)]
@@ -105,10 +105,10 @@ def possible(count: int, dim: int, goals: Goals) -> list[KindName]:
         return fitting
     least = _smallest(count, dim, goals)
     raise UsageError(
-        f"{count:,} vectors of {dim} numbers do not fit into {megabytes(int(limit))}"
+        f"{count:,} vectors of {dim} numbers do not fit into {in_bytes(int(limit))}"
         + (" at a recall of 1" if goals.recall == 1 else "")
         + f": the smallest index that there is for them, {NAMES[least]}, needs "
-        f"{megabytes(memory_bytes(least, count, dim))}; give it that much"
+        f"{in_bytes(memory_bytes(least, count, dim))}; give it that much"
         + (", or ask for a recall below 1" if goals.recall == 1 else "")
     )
 
@@ -128,13 +128,15 @@ def outgrown(built_for: int, count: int) -> bool:
     return not built_for / GROWTH <= count <= built_for * GROWTH
 
 
-def megabytes(size: int) -> str:
+def in_bytes(size: int) -> str:
     """Decimal, rounded up so that what is printed is enough."""
+    if size < 1_000_000:
+        return f"{math.ceil(size / 1e2) / 10:.1f} kB"
     return f"{math.ceil(size / 1e5) / 10:,.1f} MB"
 
 
 def _of(count: int, dim: int, goals: Goals) -> str:
-    memory = "" if goals.memory_bytes is None else f", {megabytes(goals.memory_bytes)}"
+    memory = "" if goals.memory_bytes is None else f", {in_bytes(goals.memory_bytes)}"
     return (
         f"for {count:,} vectors of {dim} numbers, recall {goals.recall:g} within "
         f"{goals.latency_ms:g} ms{memory}"

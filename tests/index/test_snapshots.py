@@ -35,8 +35,8 @@ def index(request: pytest.FixtureRequest, tmp_path: Path) -> CodedIndex:
     return made
 
 
-def snapshots(folder: Path, **more: int) -> Snapshots:
-    return Snapshots(folder / "index", "x", VectorFile(folder / "vectors.f16", DIM), **more)
+def snapshots(folder: Path, oldest: int = 0) -> Snapshots:
+    return Snapshots(folder / "index", "x", VectorFile(folder / "vectors.f16", DIM), oldest)
 
 
 def answers(index: EngineIndex) -> tuple[np.ndarray, np.ndarray]:
@@ -157,7 +157,7 @@ def test_settings_of_an_unknown_kind_are_an_error(tmp_path: Path) -> None:
         Settings.load(path)
 
 
-@pytest.mark.parametrize("goals", [{"recall": 0}, {"recall": 1.1}, {"latency_ms": 0.0}])
-def test_goals_that_make_no_sense_are_refused(goals: dict[str, float]) -> None:
+@pytest.mark.parametrize(("recall", "latency_ms"), [(0, 1), (1.1, 1), (0.9, 0)])
+def test_goals_that_make_no_sense_are_refused(recall: float, latency_ms: float) -> None:
     with pytest.raises(UsageError):
-        Goals(**goals)
+        Goals(recall, latency_ms)
