@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Coroutine
 from contextlib import aclosing
@@ -50,7 +51,7 @@ def parse_json(body: bytes) -> Any:
     """Raises JSONDecodeError."""
     try:
         text = body.decode("utf-8")
-        value = json.loads(text, parse_constant=_no_constant)
+        value = json.loads(text, parse_constant=_no_constant, parse_float=_finite)
         if _SURROGATE.search(text):  # both halves of a character, or one that has no UTF-8
             json.dumps(value, ensure_ascii=False).encode()
         return value
@@ -129,6 +130,13 @@ async def uploads(request: Request) -> tuple[list[bytes], dict[str, list[str]]]:
 
 class _InMemory(MultiPartParser):
     spool_max_size = 0  # never on disk: the guards bound the body as a whole
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if not math.isfinite(value):  # 1e999
+        raise json.JSONDecodeError(f"{number[:40]} is too large a number", number, 0)
+    return value
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -137,6 +137,11 @@ def test_too_many_items_are_refused(folder: Path, encoder: ColourEncoder) -> Non
             {"Content-Type": "application/json"},
             400,
         ),
+        (
+            b'{"items": [{"key": "a", "attributes": {"x": 1e999}}]}',
+            {"Content-Type": "application/json"},
+            400,
+        ),
         (b"a,b", {"Content-Type": "text/csv"}, 415),
         (b"{}", {}, 415),
     ],
