@@ -13,8 +13,7 @@ from mmsearch.catalog.catalog import Catalog
 from mmsearch.catalog.records import EncoderInfo
 from mmsearch.errors import UsageError
 from mmsearch.index.build import (
-    CANDIDATES,
-    FEW_CANDIDATES,
+    TRIED,
     Sample,
     Truth,
     build,
@@ -221,7 +220,7 @@ def _efforts(
 ) -> Iterator[tuple[int, int, float]]:
     """(probes, candidates, recall), with as few candidates as reach the goal, or bring most."""
     every = {}
-    for most in (FEW_CANDIDATES, CANDIDATES[-1]):
+    for most in TRIED:
         every = found_by_depth(codes, store, sample, truth.least, codes.lists, most)
         if max(every.values()) >= 1 - (1 - goals.recall) / 2:
             break

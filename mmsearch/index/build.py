@@ -27,7 +27,7 @@ ROUNDS = 6
 # Numbers of candidates to try: a quarter more costs a third more time. Texts searched in pictures
 # need many, for all pictures are nearly as far from a text (docs/index.md).
 CANDIDATES = (20, 30, 50, 75, 100, 150, 200, 300, 400, 600, 800, 1200, 1600, 2400, 3200)
-FEW_CANDIDATES = 400
+TRIED = (400, 1200, 3200)  # each only where the one before is too few
 # An item as good as the k-th nearest counts as found; rounding of an inner product in float32.
 TIE_TOLERANCE = 1e-6
 
@@ -148,7 +148,7 @@ def calibrate(
 
     The sample is small: a quarter of the allowed loss is kept in hand, half while lists are chosen.
     """
-    for most in (FEW_CANDIDATES, CANDIDATES[-1]):
+    for most in TRIED:
         found = found_by_depth(index, store, sample, least, index.lists, most)
         if found[max(found)] >= 1 - (1 - recall) / 2:
             break
