@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -171,7 +170,7 @@ def _row(item: ItemIn, settings: Settings) -> dict[str, Any] | str:
         picture = _picture(item, settings)
     except (InputError, Problem) as error:
         return str(error)
-    except binascii.Error as error:
+    except ValueError as error:  # binascii.Error, or a character that is not ASCII
         return f"image_base64: {error}"
     if picture is not None:
         row["image"] = picture
