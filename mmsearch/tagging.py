@@ -30,6 +30,7 @@ import numpy as np
 
 from mmsearch.errors import EncoderMismatchError, NoCollectionError, UsageError
 from mmsearch.evaluation.labels import DEFAULT_TEMPLATES, label_vectors
+from mmsearch.models.templates import is_ensemble, worded_for
 from mmsearch.types import Failure, OnProgress, Progress
 
 if TYPE_CHECKING:
@@ -120,7 +121,8 @@ def tag(
     """
     _check(wanted)
     items, vectors = collection.vectors("image")
-    chosen = _chosen(items, wanted.where)
+    # An item's further pictures get what the first one gets.
+    chosen = [row for row in _chosen(items, wanted.where) if items[row].picture_of is None]
     todo = [
         row
         for row in chosen
@@ -130,9 +132,11 @@ def tag(
     if todo:
         encoder = text_encoder or _text_tower(collection)
         _require_same(encoder, collection)
-        worded = [one.replace("{}", label) for label in wanted.labels for one in wanted.templates]
-        labels = label_vectors(encoder.encode_texts(worded), len(wanted.templates))
-        temperature = temperature_of(collection.status().model or "") or CLIP_TEMPERATURE
+        model = collection.status().model or ""
+        templates = worded_for(wanted.templates, model)
+        worded = [one.replace("{}", label) for label in wanted.labels for one in templates]
+        labels = label_vectors(encoder.encode_texts(worded), len(templates))
+        temperature = temperature_of(model) or CLIP_TEMPERATURE
         for start in range(0, len(todo), _BLOCK):
             rows = todo[start : start + _BLOCK]
             likely = confidences(vectors[rows], labels, temperature)
@@ -206,7 +210,7 @@ def _check(wanted: Tagging) -> None:
             'tell it from, such as "something else"'
         )
     wrong = next((one for one in wanted.templates if one.count("{}") != 1), None)
-    if wrong is not None or not wanted.templates:
+    if (wrong is not None and not is_ensemble(wanted.templates)) or not wanted.templates:
         raise UsageError(f'the template {wrong!r} needs one place for the label: "a photo of {{}}"')
     if not wanted.attribute.strip():
         raise UsageError("the attribute needs a name of at least one letter")

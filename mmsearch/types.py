@@ -23,6 +23,8 @@ Target = Literal["image", "text", "both"]
 Mode = Literal["vector", "lexical", "hybrid"]
 Ranking = Literal["image", "text", "lexical"]
 Fusion = Literal["rank", "relevance"]
+# In the place of templates: those that suit the collection's model (models/templates.py).
+ENSEMBLE = "ensemble"
 Precision = Literal["fp32", "bf16", "int8"]  # in which pictures are encoded
 WantedPrecision = Literal["auto", "fp32", "bf16", "int8"]
 
@@ -114,7 +116,7 @@ class Query:
     mode: Mode | None = None
     weights: Mapping[Ranking, float] | None = None  # of the rankings that are fused
     fusion: Fusion | None = None  # of words with vectors: reciprocal ranks, or mean relevance
-    templates: tuple[str, ...] | None = None  # "a photo of {}": a text is encoded in each
+    templates: tuple[str, ...] | None = None  # "a photo of {}", or (ENSEMBLE,)
     liked: tuple[str, ...] = ()  # keys of items that move the query towards them,
     disliked: tuple[str, ...] = ()  # and away from them
 

@@ -48,7 +48,8 @@ ARROWS = {
     | {"ingest", "search", "scan", "catalog", "layout", "loading", "check", "status", "answers"}
     | {"ranking"},
     "evaluation": GROUND
-    | {"collection", "catalog", "encoders", "images", "index", "scan", "search", "tables", "pool"},
+    | {"collection", "catalog", "encoders", "images", "index", "scan", "search", "tables", "pool"}
+    | {"models"},
     "duplicates": GROUND | {"collection", "catalog", "ranking", "images", "scan"},
     "tuning": GROUND | {"catalog", "index", "layout", "search"},
     "tagging": GROUND

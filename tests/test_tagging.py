@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 import mmsearch
 from mmsearch.errors import EncoderMismatchError, FilterError, UsageError
+from mmsearch.models.templates import ensemble_of
 from mmsearch.tagging import CLIP_TEMPERATURE, Tagging, confidences, tag, temperature_of
 from tests.support import COLOURS, ColourEncoder, shop
+from tests.test_upsert import picture
 
 ENCODER = ColourEncoder()
 LABELS = tuple(COLOURS)
@@ -30,6 +32,26 @@ def collection(tmp_path: Path) -> Iterator[mmsearch.Collection]:
 def attributes(collection: mmsearch.Collection, name: str = "label") -> dict[str, Any]:
     items, _ = collection.vectors("image")
     return {item.key: item.attributes.get(name) for item in items}
+
+
+def test_product_is_tagged_by_its_first_picture_and_the_others_follow(tmp_path: Path) -> None:
+    with mmsearch.open(tmp_path, create=True, encoder=ENCODER) as opened:
+        opened.upsert([{"key": "card", "images": [picture("white"), picture("red")]}])
+        report = tag(opened, Tagging(LABELS), text_encoder=ENCODER)
+        assert (report.updated, report.failures) == (1, ())
+        assert attributes(opened) == {"card": "white", "card#2": "white"}
+
+
+def test_labels_may_be_worded_as_suits_the_model(tmp_path: Path) -> None:
+    encoder = ColourEncoder(name="mini")
+    with mmsearch.open(shop(tmp_path), create=True, encoder=encoder) as opened:
+        opened.index([tmp_path])
+        before = encoder.encoded_texts
+        tag(opened, Tagging(LABELS, templates=("ensemble",)), text_encoder=encoder)
+        assert encoder.encoded_texts - before == len(LABELS) * len(ensemble_of("mini"))
+        assert attributes(opened)["red.png"] == "red"
+        with pytest.raises(UsageError, match="one place for the label"):
+            tag(opened, Tagging(LABELS, templates=("ensemble", "a {}")), text_encoder=encoder)
 
 
 def test_each_picture_gets_its_colour_without_being_opened(

@@ -117,7 +117,8 @@ def evaluate(
         typer.Option(
             "--template",
             metavar="TEXT",
-            help='Wording of labels ("a photo of {}", repeatable) or of --relevance queries.',
+            help='Wording of labels ("a photo of {}", repeatable; "ensemble": those that suit the '
+            "model) or of --relevance queries.",
         ),
     ] = None,
     measures: Annotated[

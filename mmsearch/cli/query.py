@@ -92,7 +92,11 @@ def query(
     ] = None,
     template: Annotated[
         list[str] | None,
-        typer.Option("--template", metavar="TEXT", help='Word texts so: "a photo of {}".'),
+        typer.Option(
+            "--template",
+            metavar="TEXT",
+            help='Word texts so: "a photo of {}"; "ensemble": in those that suit the model.',
+        ),
     ] = None,
     to: Annotated[
         Literal["image", "text", "both"] | None,

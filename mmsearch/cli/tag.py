@@ -37,7 +37,8 @@ def tag(
         list[str] | None,
         typer.Option(
             metavar="TEXT",
-            help='How a label is worded, {} is its place; several are averaged. "a photo of {}".',
+            help='How a label is worded, {} is its place; several are averaged. "a photo of {}"; '
+            '"ensemble": in those that suit the model.',
         ),
     ] = None,
     multi: Annotated[

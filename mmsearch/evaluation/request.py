@@ -18,6 +18,7 @@ from mmsearch.evaluation.query_file import query_file_task
 from mmsearch.evaluation.result import Evaluation
 from mmsearch.evaluation.task import Subject, Task
 from mmsearch.evaluation.tasks import Direction, caption_tasks, sampled
+from mmsearch.models.templates import worded_for
 from mmsearch.types import Encoder, Modality, OnProgress
 
 CAPTION_DIRECTIONS: tuple[Direction, ...] = ("text-to-image", "image-to-text")
@@ -83,7 +84,7 @@ def measure(
 ) -> list[Measured]:
     """Put the tasks of `request` to `encoder`. Raises as `measure_tasks` and `measure_labels`."""
     if request.labels:
-        templates = request.templates or DEFAULT_TEMPLATES
+        templates = worded_for(request.templates or DEFAULT_TEMPLATES, encoder.name)
         return [
             measure_labels(
                 task, encoder, templates, cache=cache, workers=workers, on_progress=on_progress

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmsearch.errors import UsageError
-from mmsearch.types import Query, Ranking, Term
+from mmsearch.types import ENSEMBLE, Query, Ranking, Term
 
 # The largest useful answer; more is a listing, not a search.
 MAX_K = 10_000
@@ -42,9 +42,10 @@ def validate(query: Query) -> None:
         if len(parts) > MAX_PARTS:
             raise UsageError(f"{len(parts):,} {name}: {MAX_PARTS} at most")
     for template in query.templates or ():
-        if template.count("{}") != 1:
+        if template.count("{}") != 1 and query.templates != (ENSEMBLE,):
             raise UsageError(
-                f"the template {template!r} must hold {{}} once, where the query's words go"
+                f"the template {template!r} must hold {{}} once, where the query's words go; "
+                f"{ENSEMBLE!r} alone stands for those of the model"
             )
     both = sorted(set(query.liked) & set(query.disliked))
     if both:

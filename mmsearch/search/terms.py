@@ -23,7 +23,7 @@ from mmsearch.catalog.catalog import Catalog
 from mmsearch.catalog.records import EncoderInfo
 from mmsearch.catalog.vectors import VectorFile
 from mmsearch.errors import ItemNotFoundError, UsageError
-from mmsearch.types import Encoder, Modality, Query, Term
+from mmsearch.types import ENSEMBLE, Encoder, Modality, Query, Term
 
 if TYPE_CHECKING:
     from mmsearch.encoders.text_cache import TextCache
@@ -116,13 +116,18 @@ class TermVectors:
         """Text -> (d,) float32 unit vector, all encoded in one batch.
 
         With templates, the mean of the text's unit vectors in each of them, renormalised
-        (Radford et al. 2021, arXiv:2103.00020, section 3.1.4). Raises ModelError.
+        (Radford et al. 2021, arXiv:2103.00020, section 3.1.4); `ensemble` alone stands for those of
+        the model. Raises ModelError.
         """
         texts = list(dict.fromkeys(term.text for term in terms if term.text is not None))
         if not texts:
             return {}
         if not templates:
             return dict(zip(texts, self._text_encoder().encode_texts(texts), strict=True))
+        if tuple(templates) == (ENSEMBLE,):
+            from mmsearch.models.templates import ensemble_of
+
+            templates = ensemble_of(self._info.name)
         # Not str.format: braces in a template or a query are characters like others.
         worded = [template.replace("{}", text) for text in texts for template in templates]
         rows = self._text_encoder().encode_texts(worded)  # (texts * templates, d)
