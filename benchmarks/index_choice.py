@@ -6,9 +6,9 @@
 
 Made vectors lie in 2,000 clusters (d = 512, mean cosine 0.5). A collection's pictures are
 multiplied with jitter, its texts are the queries. All contenders answer the same queries one at a
-time, in one process, after the truth was found by IndexFlatIP: compare times within a run. Peers, where they are
-installed (pip install usearch hnswlib): IndexHNSWFlat, usearch float16, hnswlib. Writes JSON, and a
-picture of recall against time, to --out.
+time, in one process, after the truth was found by IndexFlatIP: compare times within a run. Peers,
+where they are installed (pip install usearch hnswlib): IndexHNSWFlat, usearch float16, hnswlib.
+Writes JSON, and a picture of recall against time, to --out.
 """
 
 from __future__ import annotations
