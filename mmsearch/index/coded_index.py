@@ -155,8 +155,8 @@ class CodedIndex:
         return mask
 
     def search(self, queries: Vectors, k: int, allowed: Ids | None = None) -> tuple[Vectors, Ids]:
-        mask = self._rows >= 0 if allowed is None else self._mask(allowed)
-        plan = self._plan(self._size if allowed is None else int(mask.sum()))
+        mask = None if allowed is None else self._mask(allowed)
+        plan = self._plan(self._size if mask is None else int(mask.sum()))
         k = min(k, plan.candidates)
         if k == 0:
             empty = np.empty((len(queries), 0))
@@ -167,7 +167,7 @@ class CodedIndex:
             return self._exact(queries, k, mask)
         selector = None
         probes = self.effort.probes
-        if plan.way == "bitmap":
+        if mask is not None and plan.way == "bitmap":
             selector = faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
             # As many allowed items are looked at as there would be items without a filter.
             probes = math.ceil(probes * plan.size / plan.candidates)
@@ -193,8 +193,10 @@ class CodedIndex:
         found: Ids = self.codes.search(turned, depth, params=parameters)[1]
         return found
 
-    def _exact(self, queries: Vectors, k: int, mask: npt.NDArray[np.bool_]) -> tuple[Vectors, Ids]:
-        ids = np.flatnonzero(mask)
+    def _exact(
+        self, queries: Vectors, k: int, mask: npt.NDArray[np.bool_] | None
+    ) -> tuple[Vectors, Ids]:
+        ids = self.ids if mask is None else np.flatnonzero(mask)
         return nearest(self._store, queries, ids, self._rows[ids], k)
 
 

@@ -64,14 +64,9 @@ def scores_of(store: RowStore, queries: Vectors, candidates: Ids, row_of: Rows) 
     `row_of[id]` is the row of the item's vector.
     """
     scores = np.full(candidates.shape, -np.inf, np.float32)
-    step = max(1, ELEMENTS_AT_A_TIME // max(1, candidates.shape[1] * store.dim))
-    for start in range(0, len(queries), step):
-        ids = candidates[start : start + step]
+    for own, ids, query in zip(scores, candidates, queries, strict=True):
         there = ids >= 0
-        vectors = np.zeros((*ids.shape, store.dim), np.float32)  # (step, m, d)
-        vectors[there] = store.read(row_of[ids[there]])
-        own = np.matmul(vectors, queries[start : start + step, :, None])[:, :, 0]
-        np.copyto(scores[start : start + step], own, where=there)
+        own[there] = store.read(row_of[ids[there]]) @ query
     return scores
 
 
