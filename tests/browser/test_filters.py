@@ -64,6 +64,7 @@ def test_ranges_narrow_numbers(page: Page) -> None:
     page.get_by_label("Price, at most").press("Enter")
     page.locator(".chip").filter(has_text="Price: up to 10").wait_for()
     page.get_by_text("items of").wait_for()
+    settled(page)  # how many there are is said before they are shown
     cheap = {key for key, row in ROWS.items() if row.get("price", 99) <= 10}
     assert set(keys(page)) == cheap
     page.get_by_label("Price, at least").fill("20")  # upside down: taken as 10 to 20
