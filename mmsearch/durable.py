@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -13,3 +16,22 @@ def sync_directory(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def replacing(path: Path, *, alone: bool = True) -> Iterator[Path]:
+    """A file for the block to write, which then takes the place of `path`, whole and synced.
+
+    Where the block fails, `path` is as it was. `alone` False: others may write the same file at the
+    same time. Raises OSError.
+    """
+    mark = "" if alone else f".{os.getpid()}-{threading.get_ident()}"
+    temporary = path.with_name(f"{path.name}{mark}.tmp")
+    try:
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        sync_directory(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)

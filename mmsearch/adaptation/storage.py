@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from pathlib import Path
 
-from mmsearch.durable import sync_directory
+from mmsearch.durable import replacing, sync_directory
 from mmsearch.errors import StorageError, UsageError
 
 # The files without which a folder is no model.
@@ -16,18 +14,11 @@ WORK = ".mmsearch-train"  # below the model's folder while it is not finished
 
 def write_file(path: Path, content: bytes) -> None:
     """Replace `path` by `content` in one step, synced. Raises StorageError."""
-    partial = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-        sync_directory(path.parent)
+        with replacing(path) as new:
+            new.write_bytes(content)
     except OSError as exc:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
         raise StorageError(
             f"cannot write {path} ({exc.strerror or exc}): make room or choose another --out, then "
             "run the same command again; it goes on from what was kept"

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 
-from mmsearch.durable import sync_directory
+from mmsearch.durable import replacing
 from mmsearch.errors import CorruptionError, StorageError, UsageError
 from mmsearch.index.engine import KindName
 
@@ -80,14 +79,9 @@ class Settings:
             "goals": asdict(self.goals),
             "tuned": {name: asdict(one) for name, one in self.tuned.items()},
         }
-        temporary = path.with_suffix(".tmp")
         try:
-            with open(temporary, "w", encoding="utf-8") as file:
-                json.dump(plain, file, indent=1)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-            sync_directory(path.parent)
+            with replacing(path) as new:
+                new.write_text(json.dumps(plain, indent=1), encoding="utf-8")
         except OSError as error:
             raise StorageError(
                 f"cannot write {path}: {error.strerror or error}; free space or fix permissions, "

@@ -9,11 +9,9 @@ array.
 from __future__ import annotations
 
 import json
-import os
 import platform
 import re
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -21,7 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import faiss
 import numpy as np
 
-from mmsearch.durable import sync_directory
+from mmsearch.durable import replacing
 from mmsearch.errors import StorageError
 from mmsearch.index.coded_index import CodedIndex, Effort
 from mmsearch.index.faiss_index import KIND, FaissIndex
@@ -103,10 +101,10 @@ class Snapshots:
                 kept = self._write_coded(index, path)
             elif isinstance(index, FaissIndex):
                 kept = [path.with_name(f"{path.name}.faiss")]
-                _replace(kept[0], lambda file: faiss.write_index(index.file, str(file)))
+                with replacing(kept[0]) as new:
+                    faiss.write_index(index.file, str(new))
             else:
                 raise TypeError(f"no snapshot can be written of {type(index).__name__}")
-            sync_directory(self.directory)
             for old in self._all_files():
                 if old not in kept:
                     old.unlink(missing_ok=True)
@@ -156,7 +154,8 @@ class Snapshots:
 
     def _write_coded(self, index: CodedIndex, path: Path) -> list[Path]:
         codes, items = (path.with_name(f"{path.name}.{end}") for end in ("codes", "items"))
-        _replace(codes, lambda file: faiss.write_index(index.codes, str(file)))
+        with replacing(codes) as new:
+            faiss.write_index(index.codes, str(new))
         rows = index.rows
         present = np.flatnonzero(rows >= 0)
         rows = rows[: int(present[-1]) + 1 if len(present) else 0]  # without its spare room
@@ -171,7 +170,8 @@ class Snapshots:
             "why": index.why,
         }
         arrays = {"left": index.rotation.left, "right": index.rotation.right, "rows": rows}
-        _replace(items, lambda file: _write_arrays(file, header, arrays))
+        with replacing(items) as new:
+            _write_arrays(new, header, arrays)
         return [codes, items]
 
     def _read_coded(self, seq: int, path: Path) -> CodedIndex | None:
@@ -210,15 +210,6 @@ class Snapshots:
 
     def _seq(self, path: Path) -> int:
         return int(path.name.split(".")[-2])
-
-
-def _replace(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` make a file, sync it and give it its name. Raises OSError, RuntimeError."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    write(temporary)
-    with open(temporary, "rb+") as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
 
 
 def _write_arrays(path: Path, header: dict[str, Any], arrays: dict[str, Any]) -> None:

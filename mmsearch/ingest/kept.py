@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Iterable
 from pathlib import Path
 
 from mmsearch.catalog.catalog import Catalog
-from mmsearch.durable import sync_directory
+from mmsearch.durable import replacing
 from mmsearch.errors import StorageError
 from mmsearch.images import Contents
 from mmsearch.layout import Layout
@@ -26,13 +24,8 @@ def keep_picture(picture: Contents, layout: Layout) -> Path:
     try:
         layout.pictures.mkdir(exist_ok=True)
         # Threads may fetch the same picture at the same time.
-        temporary = path.with_suffix(f".{threading.get_ident()}.tmp")
-        with open(temporary, "wb") as file:
-            file.write(picture.data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        sync_directory(layout.pictures)
+        with replacing(path, alone=False) as new:
+            new.write_bytes(picture.data)
     except OSError as error:
         raise StorageError(
             f"cannot keep a picture in {path}: {error.strerror or error}; what was committed "

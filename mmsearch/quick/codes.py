@@ -20,14 +20,13 @@ from __future__ import annotations
 
 import json
 import mmap
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmsearch.durable import sync_directory
+from mmsearch.durable import replacing
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -159,20 +158,12 @@ def write_codes(
     if coded:
         arrays |= _encode(rows, read, dim)
     text = json.dumps(header).encode()
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(_MAGIC + len(text).to_bytes(8, "little") + text)
-            for name, (kind, shape) in _arrays(len(ids), dim, coded=coded).items():
-                file.write(b"\0" * (_aligned(file.tell()) - file.tell()))
-                file.write(np.ascontiguousarray(arrays[name], kind).reshape(shape).data)
+    with replacing(path, alone=False) as new, new.open("wb") as file:
+        file.write(_MAGIC + len(text).to_bytes(8, "little") + text)
+        for name, (kind, shape) in _arrays(len(ids), dim, coded=coded).items():
             file.write(b"\0" * (_aligned(file.tell()) - file.tell()))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        sync_directory(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+            file.write(np.ascontiguousarray(arrays[name], kind).reshape(shape).data)
+        file.write(b"\0" * (_aligned(file.tell()) - file.tell()))
 
 
 def _encode(rows: Ids, read: Callable[[Ids], Vectors], dim: int) -> dict[str, Any]:

@@ -6,11 +6,10 @@ They are kept as words and keys, not as vectors, so that they outlive a move to 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from mmsearch.durable import sync_directory
+from mmsearch.durable import replacing
 from mmsearch.errors import CorruptionError, ItemNotFoundError, StorageError, UsageError
 from mmsearch.ranking.rocchio import Concept
 from mmsearch.types import Query
@@ -77,15 +76,10 @@ class Concepts:
             ) from error
 
     def _write(self, concepts: Mapping[str, Concept]) -> None:
-        temporary = self._path.with_suffix(".tmp")
         text = json.dumps({"concepts": [it.to_json() for it in concepts.values()]}, indent=1)
         try:
-            with open(temporary, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, self._path)
-            sync_directory(self._path.parent)
+            with replacing(self._path) as new:
+                new.write_text(text, encoding="utf-8")
         except OSError as error:
             raise StorageError(
                 f"cannot write {self._path}: {error.strerror}; the concepts are as they were"

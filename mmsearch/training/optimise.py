@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import cos, pi
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmsearch.durable import sync_directory
+from mmsearch.durable import replacing
 from mmsearch.errors import StorageError, TrainingError
 
 if TYPE_CHECKING:
@@ -242,17 +241,10 @@ class _Run:
             },
             "history": [(s.step, s.loss, s.rate, s.score) for s in state.history],
         }
-        partial = self.checkpoint.with_suffix(".partial")
         try:
-            with partial.open("wb") as file:
-                torch.save(content, file)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(self.checkpoint)
-            sync_directory(self.checkpoint.parent)
+            with replacing(self.checkpoint) as new:
+                torch.save(content, new)
         except (OSError, RuntimeError) as exc:  # torch reports a short write as RuntimeError
-            with contextlib.suppress(OSError):
-                partial.unlink(missing_ok=True)
             reason = exc.strerror if isinstance(exc, OSError) else "the write was cut short"
             raise StorageError(
                 f"cannot write the checkpoint {self.checkpoint} ({reason}): make room or choose "
