@@ -16,6 +16,7 @@ from mmsearch import status as statuses
 from mmsearch.answers import Answers
 from mmsearch.catalog.catalog import Catalog
 from mmsearch.catalog.records import EncoderInfo, StoredItem, Write
+from mmsearch.catalog.rows import live_rows
 from mmsearch.check import CheckReport
 from mmsearch.errors import (
     ItemNotFoundError,
@@ -476,16 +477,14 @@ class Collection:
         Raises NoCollectionError where nothing was ever indexed, CorruptionError.
         """
         info = self._info()
-        rows: dict[int, int] = {}
-        for chunk in self._catalog.changes(0, modality, info.fingerprint):
-            rows.update((item, row) for item, row in chunk if row is not None)
-        items = self._catalog.items(rows)
-        ids = sorted(items)
-        if not ids:
+        ids, rows = live_rows(self._catalog, info.fingerprint, modality)
+        items = self._catalog.items(ids.tolist())
+        there = [place for place, item in enumerate(ids.tolist()) if item in items]
+        if not there:
             return [], np.empty((0, info.dim), np.float32)
-        stored = self._layout.vector_file(info).read(np.array([rows[i] for i in ids], np.int64))
+        stored = self._layout.vector_file(info).read(rows[there])
         norms = np.linalg.norm(stored, axis=1, keepdims=True)
-        return [items[i] for i in ids], (stored / norms).astype(np.float32)
+        return [items[item] for item in ids[there].tolist()], (stored / norms).astype(np.float32)
 
     def status(self) -> Status:
         """Counts, sizes, and the encoders whose vectors are kept."""

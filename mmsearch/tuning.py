@@ -11,6 +11,7 @@ import numpy as np
 
 from mmsearch.catalog.catalog import Catalog
 from mmsearch.catalog.records import EncoderInfo
+from mmsearch.catalog.rows import live_rows
 from mmsearch.errors import UsageError
 from mmsearch.index.build import (
     TRIED,
@@ -28,7 +29,7 @@ from mmsearch.index.goals import Goals
 from mmsearch.index.kinds import threads
 from mmsearch.index.planner import NAMES, Choice, in_bytes, lists_for, memory_bytes, possible
 from mmsearch.layout import Layout
-from mmsearch.search.indexes import live_rows, sample_queries
+from mmsearch.search.indexes import sample_queries
 from mmsearch.types import MODALITIES, Modality, OnProgress, Progress
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ class _Rows:
 
 def _vectors(catalog: Catalog, info: EncoderInfo, modality: Modality) -> _Rows:
     seq = catalog.seq()  # before the reading: what comes in meanwhile is replayed
-    return _Rows(*live_rows(catalog, info, modality), seq)
+    return _Rows(*live_rows(catalog, info.fingerprint, modality), seq)
 
 
 def _measure(

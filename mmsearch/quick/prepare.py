@@ -6,8 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from mmsearch.catalog.rows import live_rows
 from mmsearch.encoders.text_tower import keep_text_tower
 from mmsearch.quick.codes import Codes, write_codes
 from mmsearch.types import MODALITIES, Modality
@@ -41,12 +40,6 @@ def _write(
 ) -> None:
     # Read first: what is committed meanwhile is a change after it, and replayed.
     seq = catalog.seq()
-    pairs = [
-        (item, row)
-        for chunk in catalog.changes(0, modality, info.fingerprint)
-        for item, row in chunk
-        if row is not None
-    ]
-    table = np.array(pairs, np.int64).reshape(-1, 2)
+    ids, rows = live_rows(catalog, info.fingerprint, modality)
     path.parent.mkdir(exist_ok=True)
-    write_codes(path, table[:, 0], table[:, 1], vectors.read, dim=info.dim, seq=seq)
+    write_codes(path, ids, rows, vectors.read, dim=info.dim, seq=seq)

@@ -9,6 +9,7 @@ import numpy as np
 
 from mmsearch.catalog.catalog import Catalog
 from mmsearch.catalog.records import EncoderInfo
+from mmsearch.catalog.rows import live, live_rows
 from mmsearch.catalog.vectors import VectorFile
 from mmsearch.index.build import Sample, build, spaced
 from mmsearch.index.coded_index import CodedIndex
@@ -64,7 +65,7 @@ class Indexes:
             for chunk in changes:
                 gone = [item for item, row in chunk if row is None]
                 index.remove(np.array(gone, np.int64))
-                ids, rows = _live(chunk)
+                ids, rows = live(chunk)
                 index.add_rows(ids, rows)
             index.seq = newest
         return index
@@ -105,7 +106,7 @@ class Indexes:
     def _build(self, modality: Modality) -> EngineIndex:
         """An index of all items, of the kind that fits as many, as of the last refresh."""
         seq = self.seq
-        ids, rows = live_rows(self._catalog, self._info, modality)
+        ids, rows = live_rows(self._catalog, self._info.fingerprint, modality)
         snapshots = self._snapshots(modality)
         choice = snapshots.choose(len(ids))
         sample = None
@@ -115,15 +116,6 @@ class Indexes:
         # What was committed since the refresh may be in it already; replaying it changes nothing.
         index.seq = seq
         return index
-
-
-def live_rows(catalog: Catalog, info: EncoderInfo, modality: Modality) -> tuple[Ids, Ids]:
-    """Ids and vector rows, (n,) int64 each, of all items with a vector of this modality."""
-    parts = [_live(chunk) for chunk in catalog.changes(0, modality, info.fingerprint)]
-    none = np.empty(0, np.int64)
-    ids = np.concatenate([none, *(ids for ids, _ in parts)])
-    rows = np.concatenate([none, *(rows for _, rows in parts)])
-    return ids, rows
 
 
 def sample_queries(
@@ -137,15 +129,8 @@ def sample_queries(
     groups = [vectors.read(spaced(rows, SAMPLE))]
     other: Modality = "text" if modality == "image" else "image"
     for chunk in catalog.changes(0, other, info.fingerprint):
-        _, others = _live(chunk)
+        _, others = live(chunk)
         if len(others):
             groups.append(vectors.read(spaced(others, SAMPLE)))
             break
     return Sample(tuple(groups))
-
-
-def _live(chunk: list[tuple[int, int | None]]) -> tuple[Ids, Ids]:
-    """Ids and rows, (n,) each, of the items of a chunk that can be found."""
-    pairs = np.array([(item, row) for item, row in chunk if row is not None], np.int64)
-    ids, rows = pairs.reshape(-1, 2).T
-    return np.ascontiguousarray(ids), np.ascontiguousarray(rows)
