@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import signal
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmsearch.cli.options import CollectionOption, open_collection
-from mmsearch.errors import StorageError, UsageError
+from mmsearch.errors import StorageError
 
 if TYPE_CHECKING:
     import socket
@@ -68,12 +67,10 @@ def serve(
       mmsearch serve --open
       mmsearch serve --host 0.0.0.0 --keys keys.json --root /srv/photos
     """
-    if keys is None and not _is_loopback(host):
-        raise UsageError(
-            f"{host} is open to other machines: name a file of API keys with --keys (`mmsearch "
-            "keys add NAME` makes one), or listen on 127.0.0.1"
-        )
+    from mmsearch.server.hosts import require_keys
     from mmsearch.server.settings import MIB, Settings
+
+    require_keys(host, has_keys=keys is not None)  # before anything is made
 
     with open_collection(ctx, collection, create=create) as opened:
         path = opened.path
@@ -143,15 +140,6 @@ def listening(settings: Settings) -> socket.socket:
     # (2026-11); asyncio only sees to it for sockets of its own. Accepted ones inherit this.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _in_url(host: str) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fastapi import FastAPI, Request, Response
 
-from mmsearch.errors import UsageError
 from mmsearch.server import metrics as figures
 from mmsearch.server import tracing
+from mmsearch.server.hosts import require_keys
 from mmsearch.server.metrics import Metrics
 from mmsearch.server.problems import responses
 from mmsearch.server.security.bodies import Bodies
@@ -22,7 +22,6 @@ from mmsearch.server.security.requests import (
     WritingOrigins,
     check_method,
     check_path,
-    is_local,
 )
 from mmsearch.server.settings import Settings
 
@@ -30,11 +29,7 @@ from mmsearch.server.settings import Settings
 def add_layers(app: FastAPI, settings: Settings) -> None:
     """Raises UsageError for an open address without keys or an origin that is none, InputError for
     a bad file of keys."""
-    if not settings.has_keys and not is_local(settings.host):
-        raise UsageError(
-            f"{settings.host} is open to other machines, and there are no API keys: name a file "
-            "of them, or listen on 127.0.0.1"
-        )
+    require_keys(settings.host, has_keys=settings.has_keys)
     for origin in settings.allow_origins:
         require_origin(origin)
     metrics: Metrics = app.state.metrics

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable
 from urllib.parse import parse_qsl, unquote_to_bytes, urlsplit
 
 from starlette.types import Scope
 
+from mmsearch.server.hosts import is_local
 from mmsearch.server.security.json_shape import JsonShape
 from mmsearch.server.security.refusal import Facts, Refusal
 
@@ -96,16 +96,6 @@ def host_name(host: str) -> str:
         return (urlsplit(f"//{host}").hostname or "").rstrip(".")
     except ValueError:
         return ""
-
-
-def is_local(name: str) -> bool:
-    """Names that no DNS server of someone else can give to this machine."""
-    if name == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
 
 
 class WritingOrigins:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from mmsearch.server.security.requests import host_name, is_local
+from mmsearch.server.hosts import is_local
+from mmsearch.server.security.requests import host_name
 from tests.server.security.conftest import Keyed
 from tests.server.security.worlds import guarded, request, send_raw
 from tests.support import ColourEncoder
