@@ -21,17 +21,17 @@ import numpy as np
 from mmsearch.encoders.kept_tower import read_kept
 from mmsearch.quick.codes import Codes, score_rows
 from mmsearch.quick.remembered import Remembered
-from mmsearch.ranking.calibrate import DEPTH, Background
+from mmsearch.ranking.calibrate import DEPTH, SIZE_CHANGED, Background, no_match
 
 if TYPE_CHECKING:
     from mmsearch.types import Ids, Modality, Vectors
+
+__all__ = ["COUNTED", "SIZE_CHANGED", "QuickAnswer", "QuickHit", "answer"]
 
 # The schema of the catalog that this module reads, and which of its tallies count items.
 COUNTED = {5: "state = 'live' AND NOT further"}
 # More of them are in the next snapshot; replaying these takes 50 ms.
 MOST_CHANGES = 10_000
-# A background is good for a collection within these shares of what it was measured on.
-SIZE_CHANGED = (0.5, 1.5)
 
 
 class UnsureError(Exception):
@@ -123,13 +123,13 @@ def _answer(
     if not background[0] * low <= size <= background[0] * high:
         raise UnsureError
     relevance: list[float | None] = [None] * k
-    no_match = None
+    nothing = None
     if background[1] is not None:
         best = halves[rows[:DEPTH]].astype(np.float32)
         judged = background[1].relevance(query, scores.astype(np.float64), best)
         judged = np.clip(judged, 1e-9, 1 - 1e-9)  # as search.rank's log-odds have it
         relevance = [round(float(share), 4) for share in judged[:k]]
-        no_match = _no_match(float(judged.max()), background[1].least)
+        nothing = no_match(float(judged.max()), background[1].least)
     places = {int(item): place for place, item in enumerate(ids[:k])}
     hits = []
     for row in _items(catalog, space, modality, list(places)):
@@ -153,7 +153,7 @@ def _answer(
         raise UnsureError
     hits.sort(key=lambda hit: hit.rank)
     vector = query
-    return QuickAnswer(tuple(hits), no_match, lambda: remembered.put(text, vector))
+    return QuickAnswer(tuple(hits), nothing, lambda: remembered.put(text, vector))
 
 
 def _facts(catalog: sqlite3.Connection) -> tuple[int, str]:
@@ -237,12 +237,3 @@ def _items(
         f"AND e.digest = i.{modality}_digest WHERE i.state = 'live' AND i.id IN ({marks})",
         (space.fingerprint, modality, *ids),
     ).fetchall()
-
-
-def _no_match(top: float, least: float) -> str | None:
-    if top >= least:
-        return None
-    return (
-        f"no match: the most relevant item has a relevance of {top:.2f}, a match here has "
-        f"{least:.2f} or more"
-    )

@@ -52,6 +52,8 @@ LEFT_OUT = 0.05  # of the collection: what a query could be about
 REFUSED = 0.05  # share of answerable queries that may be refused by the default threshold
 # A threshold that a relevance can still reach: fused relevances end a little below 1.
 HIGHEST = 1 - 1e-6
+# A background counts while its collection is within these shares of what it was measured on.
+SIZE_CHANGED = (0.5, 1.5)
 FEWEST = 40  # queries and items below which medians and deviations say nothing
 _BLOCK = 256  # queries at once: 256 x 100,000 float32 scores are 100 MB
 _SAMPLE = 2000  # queries and items from which the spread is taken: 16 MB of scores
@@ -120,6 +122,16 @@ class Background:
     def _relevance(self, evidence: Floats) -> Floats:
         # A logistic written with tanh, which does not overflow.
         return 0.5 + 0.5 * np.tanh(0.5 * self.slope * (evidence - self.middle))
+
+
+def no_match(top: float, least: float) -> str | None:
+    """What to say of an answer whose best relevance is `top`; None if that is a match."""
+    if top >= least:
+        return None
+    return (
+        f"no match: the most relevant item has a relevance of {top:.2f}, a match here has "
+        f"{least:.2f} or more"
+    )
 
 
 def fit(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmsearch.errors import MmsearchError, UsageError
-from mmsearch.ranking.calibrate import FEWEST
+from mmsearch.ranking.calibrate import FEWEST, no_match
 from mmsearch.search import arrange
 from mmsearch.search.arrange import Stream
 from mmsearch.search.candidates import Candidates
@@ -76,9 +76,9 @@ class Answering:
         query, search, explain = prepared.query, prepared.search, prepared.explain
         ranking = self._rankings.blocks(search) if search else _listing(prepared.allowed)
         stream = Stream(arrange.without(ranking, prepared.excluded))
-        least, no_match = _judge(stream.head(), query)
-        if no_match:
-            explain.append(no_match)
+        least, nothing = _judge(stream.head(), query)
+        if nothing:
+            explain.append(nothing)
         kept = stream
         if least is not None and (query.sort or query.min_relevance is not None):
             explain.append(f"among the relevant: {least:.3f} or more")
@@ -92,7 +92,7 @@ class Answering:
             total=self._findable(prepared) if found is None else len(found),
             facets=facets,
             cursor=cursor,
-            no_match=no_match,
+            no_match=nothing,
             explain=tuple(explain) if query.explain else (),
         )
 
@@ -127,9 +127,4 @@ def _judge(best: Block, query: Query) -> tuple[float | None, str | None]:
         return None, None
     least = best.least if asked is None or asked == "auto" else asked
     top = float(best.relevance.max()) if len(best.ids) else 0.0
-    if top >= least:
-        return least, None
-    return least, (
-        f"no match: the most relevant item has a relevance of {top:.2f}, a match here has "
-        f"{least:.2f} or more"
-    )
+    return least, no_match(top, least)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,13 +66,14 @@ class Preparation:
         candidates: Candidates,
         planner: Planner,
         rankings: Rankings,
+        counted: Callable[[], tuple[Defaults, int]],
     ) -> None:
         self._catalog = catalog
         self._indexes = indexes
         self._candidates = candidates
         self._planner = planner
         self._rankings = rankings
-        self._known: tuple[int, Defaults, int] | None = None
+        self._counted = counted
 
     def defaults(self) -> Defaults:
         """What the collection answers with where a query leaves it open."""
@@ -101,14 +103,6 @@ class Preparation:
             if query.explain:
                 self._explain(search, explain)
         return Prepared(query, search, allowed, excluded, rules, digest, after, explain, started)
-
-    def _counted(self) -> tuple[Defaults, int]:
-        """The defaults, and how many live items there are; counted once per change."""
-        seq = self._indexes.seq
-        if self._known is None or self._known[0] != seq:
-            counts = self._catalog.counts()
-            self._known = seq, Defaults.of(counts), counts["items"]
-        return self._known[1:]
 
     def _rules(self, query: Query) -> Rules | None:
         """Raises UsageError for modifiers that cannot be read, ItemNotFoundError for their keys."""

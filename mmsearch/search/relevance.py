@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mmsearch.errors import UsageError
-from mmsearch.ranking.calibrate import DEPTH, FEWEST, Background, fit
+from mmsearch.ranking.calibrate import DEPTH, FEWEST, SIZE_CHANGED, Background, fit
 from mmsearch.search.indexes import Indexes
 from mmsearch.types import Modality, TextEncoder
 
@@ -38,7 +38,7 @@ class Relevance:
     `size_changed`: measured again when a collection is beyond these shares of what it was.
     """
 
-    size_changed = (0.5, 1.5)
+    size_changed = SIZE_CHANGED
 
     def __init__(
         self,

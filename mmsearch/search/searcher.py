@@ -52,7 +52,7 @@ class Searcher:
         self._background = background
         self._answering: Answering | None = None
         self._measured: Relevance | None = None
-        self._defaults: tuple[int, Defaults] | None = None
+        self._counts: tuple[int, Defaults, int] | None = None
 
     def index(self, modality: Modality) -> EngineIndex:
         """The index of one modality, caught up with the catalog."""
@@ -130,12 +130,18 @@ class Searcher:
 
     def defaults(self) -> Defaults:
         """What the collection answers with where a query leaves it open."""
-        seq = self._indexes.refresh()
-        if self._defaults is None or self._defaults[0] != seq:
-            self._defaults = seq, Defaults.of(self._catalog.counts())
-        return self._defaults[1]
+        self._indexes.refresh()
+        return self._counted()[0]
 
     # ---- inside
+
+    def _counted(self) -> tuple[Defaults, int]:
+        """The defaults, and how many live items there are; counted once per change."""
+        seq = self._indexes.seq
+        if self._counts is None or self._counts[0] != seq:
+            counts = self._catalog.counts()
+            self._counts = seq, Defaults.of(counts), counts["items"]
+        return self._counts[1:]
 
     def _plain(self, query: Query) -> Modality | None:
         """The modality, if all that is asked for is the nearest vectors of one modality."""
@@ -144,7 +150,7 @@ class Searcher:
         )
         if not query.terms or query != plain or any(term.concept for term in query.terms):
             return None
-        defaults = self.defaults() if query.to is None or query.mode is None else None
+        defaults = self._counted()[0] if query.to is None or query.mode is None else None
         to = query.to or (defaults.to if defaults else None)
         mode = query.mode or ("vector" if query.to else defaults.mode if defaults else None)
         return to if to in ("image", "text") and mode == "vector" else None
@@ -195,7 +201,7 @@ class Searcher:
             self._answering = Answering(
                 indexes,
                 candidates,
-                Preparation(catalog, indexes, candidates, planner, rankings),
+                Preparation(catalog, indexes, candidates, planner, rankings, self._counted),
                 rankings,
                 Showing(catalog, indexes, candidates, self._info.dim),
             )
