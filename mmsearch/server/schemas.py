@@ -5,8 +5,17 @@ from __future__ import annotations
 import unicodedata
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    StringConstraints,
+    model_validator,
+)
 from pydantic.functional_validators import AfterValidator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from mmsearch.types import Fusion, Modality, Mode, Ranking, Target
 
@@ -25,7 +34,25 @@ def _as_stored(key: str) -> str:
     return clean
 
 
-NewKey = Annotated[Key, AfterValidator(_as_stored)]
+class _OrNumber:
+    """In the contract: a number will do too."""
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"anyOf": [handler(core), {"type": "number"}]}
+
+
+# Tables have numbers for keys, and titles that are years: taken for their digits.
+_Digits = Field(coerce_numbers_to_str=True)
+NewKeyOrNumber = Annotated[
+    str,
+    _Digits,
+    StringConstraints(min_length=1, max_length=MAX_KEY),
+    AfterValidator(_as_stored),
+    _OrNumber(),
+]
+TextOrNumber = Annotated[str, _Digits, StringConstraints(max_length=MAX_TEXT), _OrNumber()]
 
 
 class Request(BaseModel):
@@ -173,7 +200,6 @@ class ItemIn(Request):
     """An item to add, or to put in the place of the one with its key."""
 
     model_config = ConfigDict(
-        coerce_numbers_to_str=True,
         json_schema_extra={
             "examples": [
                 {
@@ -186,15 +212,17 @@ class ItemIn(Request):
         },
     )
 
-    key: NewKey
-    title: Text | None = None
-    description: Text | None = None
-    text: Text | None = Field(default=None, description="In the place of title and description.")
+    key: NewKeyOrNumber
+    title: TextOrNumber | None = None
+    description: TextOrNumber | None = None
+    text: TextOrNumber | None = Field(
+        default=None, description="In the place of title and description."
+    )
     image_base64: str | None = Field(default=None, description="The bytes of a picture file.")
     image_url: Annotated[str, StringConstraints(max_length=2048)] | None = Field(
         None, description="Fetched, if the operator allows its host."
     )
-    group: Text | None = None
+    group: TextOrNumber | None = None
     attributes: dict[str, Any] = {}
 
     @model_validator(mode="after")

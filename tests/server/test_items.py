@@ -158,6 +158,16 @@ def test_senseless_body_is_a_problem(
         assert response.status_code == status, response.text
 
 
+def test_numbers_are_taken_where_the_contract_says_so(client: TestClient) -> None:
+    schemas = client.get("/openapi.json").json()["components"]["schemas"]
+    for field, named in schemas["ItemIn"]["properties"].items():
+        if field == "attributes":
+            continue
+        item = {"key": "x", "text": "a", field: 7}
+        status = client.post("/v1/items", json={"items": [item]}).status_code
+        assert (status == 200) == ({"type": "number"} in named.get("anyOf", [])), field
+
+
 def test_attributes_change_without_encoding(client: TestClient, encoder: ColourEncoder) -> None:
     encoded_before = encoder.encoded_images
     body = {"items": {"P1": {"price": 99, "brand": None, "new": True}, "nope": {"price": 1}}}
