@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmsearch.encoders.kept_tower import staged
 from mmsearch.encoders.precision import Trial, cpu_name, has_int8_products
 from mmsearch.errors import ModelError
 
@@ -100,36 +99,28 @@ def _export(encoder: OpenClipEncoder, folder: Path) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    staging: Path | None = None
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder.parent))
-        plain, ready = staging / "plain.onnx", staging / "ready.onnx"
-        with _quiet():
-            _to_onnx(encoder, plain)
-            quant_pre_process(str(plain), str(ready), skip_symbolic_shape=True)
-            quantize_dynamic(
-                str(ready),
-                str(staging / "tower.onnx"),
-                op_types_to_quantize=["MatMul", "Gemm"],
-                per_channel=True,
-                weight_type=QuantType.QInt8,
-                reduce_range=not has_int8_products(),
-            )
-        for used in (plain, ready):
-            used.unlink()
-        if folder.exists():  # without its tower
-            shutil.rmtree(folder)
-        os.replace(staging, folder)
+        with staged(folder) as staging:
+            plain, ready = staging / "plain.onnx", staging / "ready.onnx"
+            with _quiet():
+                _to_onnx(encoder, plain)
+                quant_pre_process(str(plain), str(ready), skip_symbolic_shape=True)
+                quantize_dynamic(
+                    str(ready),
+                    str(staging / "tower.onnx"),
+                    op_types_to_quantize=["MatMul", "Gemm"],
+                    per_channel=True,
+                    weight_type=QuantType.QInt8,
+                    reduce_range=not has_int8_products(),
+                )
+            for used in (plain, ready):
+                used.unlink()
     except Exception as exc:  # exporters raise nearly anything for a layer that they do not know
         reason = (str(exc).splitlines() or [type(exc).__name__])[0]
         raise ModelError(
             f"model {encoder.name!r}: its image tower cannot be had in int8 ({reason[:200]}); "
             "use --precision fp32"
         ) from exc
-    finally:
-        if staging is not None:
-            shutil.rmtree(staging, ignore_errors=True)
 
 
 def _to_onnx(encoder: OpenClipEncoder, path: Path) -> None:
