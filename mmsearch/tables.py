@@ -143,7 +143,7 @@ def read_changes(path: Path) -> Iterator[tuple[int, Change | TableProblem]]:
         _require_attributes(path, list(row))  # jsonl has no header
         rest = dict(row)
         names = {_folded(name): name for name in reversed(rest)}
-        key = _take_name(rest, names, KEY_COLUMNS)
+        key = take_name(rest, names, KEY_COLUMNS)
         if key is None:
             yield number, TableProblem(f"no key; name it in one of {', '.join(KEY_COLUMNS)}")
             continue
@@ -218,9 +218,9 @@ def row_to_sources(
     needs it.
     """
     rest = dict(row)
-    names = _by_folded(tuple(rest))
-    key = _take_name(rest, names, KEY_COLUMNS) or row_key
-    group = _take_name(rest, names, GROUP_COLUMNS)
+    names = by_folded(tuple(rest))
+    key = take_name(rest, names, KEY_COLUMNS) or row_key
+    group = take_name(rest, names, GROUP_COLUMNS)
     text = _take_text(rest, names)
     pictures = [_picture(one, table, claimed) for one in _take_pictures(rest, names, table)]
     if not pictures and text is None:
@@ -292,7 +292,7 @@ def _no_picture(image: str, table: Path, exc: Exception) -> str:
     return f"the picture {image!r} cannot be read ({detail}); correct the path or its permissions"
 
 
-def _take_first(rest: Row, names: Mapping[str, str], wanted: tuple[str, ...]) -> Any:
+def take_first(rest: Row, names: Mapping[str, str], wanted: tuple[str, ...]) -> Any:
     """Remove and return the first of these columns that is not empty, else None."""
     found = None
     for column in wanted:
@@ -323,8 +323,8 @@ def _picture_columns(columns: tuple[str, ...]) -> tuple[str, ...]:
 
 def _take_pictures(rest: Row, names: Mapping[str, str], table: Path) -> list[Any]:
     """Every picture that the row names, each once, in order: one value per picture."""
-    cells = [_take_first(rest, names, IMAGE_COLUMNS)]
-    cells += [_take_first(rest, names, (name,)) for name in picture_columns(names)]
+    cells = [take_first(rest, names, IMAGE_COLUMNS)]
+    cells += [take_first(rest, names, (name,)) for name in picture_columns(names)]
     pictures: list[Any] = []
     for cell in cells:
         for picture in cell if isinstance(cell, list | tuple) else _split(cell, table):
@@ -342,8 +342,9 @@ def _split(cell: Any, table: Path) -> list[Any]:
     return list(cell.split(BETWEEN_PICTURES))
 
 
-def _take_name(rest: Row, names: Mapping[str, str], wanted: tuple[str, ...]) -> str | None:
-    value = _take_first(rest, names, wanted)
+def take_name(rest: Row, names: Mapping[str, str], wanted: tuple[str, ...]) -> str | None:
+    """`take_first` of a column that names something."""
+    value = take_first(rest, names, wanted)
     if isinstance(value, float) and value.is_integer():  # pandas' integers with a gap
         value = int(value)
     return None if value is None else clean_text(str(value))
@@ -352,7 +353,7 @@ def _take_name(rest: Row, names: Mapping[str, str], wanted: tuple[str, ...]) -> 
 def _take_text(rest: Row, names: Mapping[str, str]) -> str | None:
     for column in TEXT_COLUMNS:
         name = names.get(column)
-        value = _take_first(rest, names, (column,))
+        value = take_first(rest, names, (column,))
         if isinstance(value, list):
             texts = [clean_text(str(v)) for v in value if v is not None and str(v).strip()]
             if name is not None and texts[1:]:
@@ -360,13 +361,14 @@ def _take_text(rest: Row, names: Mapping[str, str]) -> str | None:
             value = texts[0] if texts else None
         if value is not None:
             return clean_text(str(value))
-    parts = [_take_first(rest, names, (column,)) for column in JOINED_COLUMNS]
+    parts = [take_first(rest, names, (column,)) for column in JOINED_COLUMNS]
     texts = [clean_text(str(part)) for part in parts if part is not None]
     return ". ".join(t.rstrip(".") if t != texts[-1] else t for t in texts) or None
 
 
 @lru_cache(maxsize=64)  # the rows of a table have the same columns, or a few kinds of them
-def _by_folded(columns: tuple[str, ...]) -> Mapping[str, str]:
+def by_folded(columns: tuple[str, ...]) -> Mapping[str, str]:
+    """Column names by how they are looked for: trimmed, in lower case; the first of equals."""
     return {_folded(name): name for name in reversed(columns)}
 
 

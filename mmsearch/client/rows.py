@@ -23,7 +23,10 @@ from mmsearch.tables import (
     IMAGE_COLUMNS,
     KEY_COLUMNS,
     TEXT_COLUMNS,
+    by_folded,
     plain_value,
+    take_first,
+    take_name,
 )
 from mmsearch.types import Failure, UpdateReport
 
@@ -134,16 +137,17 @@ def item_of(row: Mapping[str, Any]) -> dict[str, Any]:
     A picture is a path, relative to the working directory, or bytes. Raises ImageError.
     """
     rest = {str(name): value for name, value in row.items() if name != "attributes"}
-    item: dict[str, Any] = {"key": _name(_take(rest, KEY_COLUMNS))}
-    item["group"] = _name(_take(rest, GROUP_COLUMNS))
-    item["text"] = _take(rest, TEXT_COLUMNS)
+    names = by_folded(tuple(rest))
+    item: dict[str, Any] = {"key": take_name(rest, names, KEY_COLUMNS)}
+    item["group"] = take_name(rest, names, GROUP_COLUMNS)
+    item["text"] = take_first(rest, names, TEXT_COLUMNS)
     if isinstance(item["text"], list):
         item["text"] = next((str(text) for text in item["text"] if text), None)
-    picture = _take(rest, IMAGE_COLUMNS)
+    picture = take_first(rest, names, IMAGE_COLUMNS)
     if picture is not None:
         data = picture_bytes(Path(picture) if isinstance(picture, str) else picture)
         item["image_base64"] = base64.b64encode(data).decode()
-    item |= {name: _take(rest, (name,)) for name in _AS_THEY_ARE}
+    item |= {name: take_first(rest, names, (name,)) for name in _AS_THEY_ARE}
     item = {name: value for name, value in item.items() if value is not None}
     more = row.get("attributes") or {}
     # Anything but a mapping is sent as it is: the server says what is wrong with it.
@@ -153,26 +157,6 @@ def item_of(row: Mapping[str, Any]) -> dict[str, Any]:
     return item
 
 
-def _take(rest: dict[str, Any], wanted: Iterable[str]) -> Any:
-    """Remove and return the first of these columns that is not empty, else None."""
-    columns = {name.strip().lower(): name for name in reversed(rest)}
-    for column in wanted:
-        name = columns.get(column)
-        if name is None:
-            continue
-        value = rest[name]
-        empty = value is None or value == [] or (isinstance(value, str) and not value.strip())
-        del rest[name]
-        if not empty:
-            return value
-    return None
-
-
-def _name(value: Any) -> str | None:
-    if isinstance(value, float) and value.is_integer():  # pandas' integers with a gap
-        value = int(value)
-    return None if value is None else str(value)
-
-
 def _key(row: Mapping[str, Any]) -> str | None:
-    return _name(_take({str(name): value for name, value in row.items()}, KEY_COLUMNS))
+    rest = {str(name): value for name, value in row.items()}
+    return take_name(rest, by_folded(tuple(rest)), KEY_COLUMNS)
