@@ -28,7 +28,7 @@ class Answers:
         self._catalog = catalog
         self._layout = layout
         self._encoders = encoders
-        self.concepts = Concepts(layout.root / "concepts.json")
+        self.concepts = Concepts(layout.concepts)
         self._searcher: tuple[EncoderInfo, Searcher] | None = None
 
     def search(self, queries: Sequence[Query]) -> list[list[Hit]]:

@@ -52,6 +52,11 @@ class Layout:
         """Pictures that were handed over as bytes and have no file of their own elsewhere."""
         return self.root / "pictures"
 
+    @property
+    def concepts(self) -> Path:
+        """Queries that were saved under a name."""
+        return self.root / "concepts.json"
+
     def picture(self, digest: bytes) -> Path:
         """The file of one of them."""
         # Without a suffix: a scan of a folder around the collection must not take it for a photo.

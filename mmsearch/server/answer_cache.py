@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections import OrderedDict
 from pathlib import Path
 
 from mmsearch.errors import StorageError
+from mmsearch.server.byte_cache import ByteCache
 
 Stamp = tuple[int, int]
 
@@ -21,9 +21,7 @@ class AnswerCache:
 
     def __init__(self, catalog: Path, concepts: Path, max_bytes: int) -> None:
         self._concepts = concepts
-        self._max_bytes = max_bytes
-        self._bytes = 0
-        self._kept: OrderedDict[str, bytes] = OrderedDict()  # the last used last
+        self._kept: ByteCache[str] = ByteCache(max_bytes)
         self._stamp: Stamp | None = None
         self._connection = sqlite3.connect(f"{catalog.as_uri()}?mode=ro", uri=True)
 
@@ -45,23 +43,15 @@ class AnswerCache:
     def get(self, request: str, stamp: Stamp) -> bytes | None:
         """The body that answers this request, if it is known."""
         self._forget_others(stamp)
-        body = self._kept.get(request)
-        if body is not None:
-            self._kept.move_to_end(request)
-        return body
+        return self._kept.get(request)
 
     def put(self, request: str, stamp: Stamp, body: bytes) -> None:
         """`stamp` is from before the request was answered: a change since then is seen."""
         self._forget_others(stamp)
-        if stamp != self.stamp():
-            return
-        self._bytes += len(body) - len(self._kept.pop(request, b""))
-        self._kept[request] = body
-        while self._bytes > self._max_bytes:
-            self._bytes -= len(self._kept.popitem(last=False)[1])
+        if stamp == self.stamp():
+            self._kept.put(request, body)
 
     def _forget_others(self, stamp: Stamp) -> None:
         if stamp != self._stamp:
             self._kept.clear()
-            self._bytes = 0
             self._stamp = stamp

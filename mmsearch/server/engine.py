@@ -31,7 +31,7 @@ Work = Query | Callable[[Collection], Any]
 Result = Any | Exception
 
 # Sees to it that the first request waits for no model, index or column.
-_WARM_UP = Query((Term(text="warm up"),), k=1)
+WARM_UP = Query((Term(text="warm up"),), k=1)
 
 
 @dataclass(eq=False, slots=True)
@@ -130,7 +130,7 @@ class Engine:
 
     def _warm_up(self) -> None:
         try:
-            self._collection.answer(_WARM_UP)
+            self._collection.answer(WARM_UP)
             self._collection.suggest("warm", k=1)
         except MmsearchError as error:
             # Nothing is lost: a query meets the same fault and tells its client.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import logging
 import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from PIL import Image
 
 from mmsearch.errors import ImageError, ItemNotFoundError
 from mmsearch.images import Contents, decode, read, size_of
+from mmsearch.server.byte_cache import ByteCache
 from mmsearch.server.problems import Problem
 
 log = logging.getLogger("mmsearch.server")
@@ -83,9 +83,7 @@ class Thumbnails:
     """JPEGs of pictures, the last used ones kept in memory by (digest, size). For any thread."""
 
     def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._kept: OrderedDict[tuple[bytes, int], bytes] = OrderedDict()
-        self._bytes = 0
+        self._kept: ByteCache[tuple[bytes, int]] = ByteCache(max_bytes)
         self._lock = threading.Lock()
 
     def get(self, path: Path, digest: bytes, size: int) -> Sent:
@@ -99,24 +97,15 @@ class Thumbnails:
         data = _jpeg(image)
         if contents.digest != digest:
             return Sent(data, "image/jpeg", kept=False)
-        self._keep((digest, size), data)
+        with self._lock:
+            self._kept.put((digest, size), data)
         return Sent(data, "image/jpeg")
 
     def find(self, digest: bytes, size: int) -> Sent | None:
         """One that is kept."""
         with self._lock:
             data = self._kept.get((digest, size))
-            if data is None:
-                return None
-            self._kept.move_to_end((digest, size))
-            return Sent(data, "image/jpeg")
-
-    def _keep(self, name: tuple[bytes, int], data: bytes) -> None:
-        with self._lock:
-            self._bytes += len(data) - len(self._kept.pop(name, b""))
-            self._kept[name] = data
-            while self._bytes > self._max_bytes:
-                self._bytes -= len(self._kept.popitem(last=False)[1])
+        return None if data is None else Sent(data, "image/jpeg")
 
 
 def _contents(path: Path) -> Contents:

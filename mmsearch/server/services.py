@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Depends, Request
 
 import mmsearch
-from mmsearch.layout import CATALOG
+from mmsearch.layout import Layout
 from mmsearch.server.answer_cache import AnswerCache
 from mmsearch.server.engine import Engine
 from mmsearch.server.feedback import Feedback
@@ -42,9 +42,8 @@ class Services:
         self.engine = Engine(reader, settings, metrics)
         self.writer = Writer(mmsearch.open(reader.path, encoder=encoder), settings)
         self.jobs = Jobs(lambda: mmsearch.open(reader.path, encoder=encoder), settings)
-        self.answers = AnswerCache(
-            reader.path / CATALOG, reader.path / "concepts.json", settings.answer_cache_bytes
-        )
+        layout = Layout(reader.path)
+        self.answers = AnswerCache(layout.catalog, layout.concepts, settings.answer_cache_bytes)
         self.shelf = Shelf(reader.path)
         self.feedback = Feedback(reader.path, self.shelf)
         self.thumbnails = Thumbnails(settings.thumbnail_cache_bytes)

@@ -11,14 +11,12 @@ from fastapi import APIRouter, Response
 from mmsearch.collection import Collection
 from mmsearch.models.registry import list_models
 from mmsearch.server.convert import json_response
+from mmsearch.server.engine import WARM_UP
 from mmsearch.server.problems import Problem, responses
 from mmsearch.server.schemas import CollectionOut, HealthOut, ModelsOut
 from mmsearch.server.services import Shared
-from mmsearch.types import Query, Term
 
 router = APIRouter()
-
-_READY = Query((Term(text="warm up"),), k=1)
 
 
 @router.get(
@@ -62,7 +60,7 @@ async def ready(shared: Shared) -> HealthOut:
     """It can answer: the model is loaded and the index is where the catalog is."""
     if not shared.engine.warm.is_set():
         raise Problem(503, "still loading model and index", {"Retry-After": "1"})
-    await shared.engine.answer(_READY)
+    await shared.engine.answer(WARM_UP)
     return HealthOut(status="ready", sequence=await asyncio.to_thread(shared.shelf.sequence))
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mmsearch.server import lines
+from mmsearch.server.bodies import media_type
 from mmsearch.server.security.json_shape import JsonShape
 from mmsearch.server.security.refusal import Facts, Refusal, facts_of, has_body, refuse
 from mmsearch.server.security.requests import header_values
 from mmsearch.server.settings import MIB, Settings
 
-NDJSON = "application/x-ndjson"
 # Of all that holds no pictures: a query may exclude thousands of keys, but has no use for more.
 SMALL_BYTES = 4 * MIB
 _LARGE = {"/v1/items", "/v1/search/image", "/v1/evaluate"}
@@ -32,9 +34,9 @@ class Bodies:
             await self.app(scope, receive, send)
             return
         facts = facts_of(scope)
-        kind = _media_type(scope)
-        lines = kind == NDJSON and facts.route.template == "/v1/items"
-        body = _Body(self.settings, facts, kind, lines)
+        kind = media_type(Request(scope))
+        by_lines = kind == lines.MEDIA_TYPE and facts.route.template == "/v1/items"
+        body = _Body(self.settings, facts, kind, by_lines)
         exchange = _Exchange(body, receive, send, self.settings.request_seconds)
         try:
             body.check_length(header_values(scope, b"content-length"))
@@ -167,8 +169,3 @@ class _Exchange:
             await self._send(message)
 
         return send
-
-
-def _media_type(scope: Scope) -> str:
-    given = header_values(scope, b"content-type")
-    return given[0].partition(";")[0].strip().lower() if given else ""
