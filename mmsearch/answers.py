@@ -55,6 +55,16 @@ class Answers:
         info = self._catalog.encoder()
         return None if info is None else self._of(info).defaults()
 
+    def reached(self) -> int | None:
+        """See Indexes.reached; None before the first query."""
+        return None if self._searcher is None else self._searcher[1].reached()
+
+    def load_image_tower(self) -> None:
+        """See Collection.load_image_tower."""
+        info = self._catalog.encoder()
+        if info is not None:
+            self._image_encoder(info)
+
     def _ask(self, ask: Callable[[Searcher], _T], nothing: _T) -> _T:
         info = self._catalog.encoder()
         while info is not None:

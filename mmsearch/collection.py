@@ -428,6 +428,21 @@ class Collection:
         """What queries are answered with where they leave it open; None before the first index."""
         return self._answers.defaults()
 
+    def index_seq(self) -> int | None:
+        """The number of the last change that the indexes in memory hold, all of them; None: of none.
+
+        Their next query catches up with the catalog.
+        """
+        return self._answers.reached()
+
+    def load_image_tower(self) -> None:
+        """Load now what the first query by a picture would load, which takes seconds.
+
+        The one method for another thread than the collection's own: its queries go on meanwhile.
+        Raises ModelError, EncoderMismatchError, StorageError.
+        """
+        self._answers.load_image_tower()
+
     # ---- concepts
 
     def save_concept(self, name: str, query: str | Query) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, cast
 
@@ -31,6 +32,7 @@ class Encoders:
         self._cached_texts = cached_texts
         self._loaded: dict[str, Encoder] = {}  # by name
         self._text: dict[str, TextCache] = {}  # by fingerprint
+        self._loading = threading.Lock()  # pictures' tower may be loaded beside text queries
 
     def add(self, encoder: Encoder) -> None:
         """Take one more into account, before all others."""
@@ -46,13 +48,14 @@ class Encoders:
         """The encoder called `name`; a given one, even of another name, if any was given."""
         if self._given:
             return next((one for one in self._given if one.name == name), self._given[0])
-        if name not in self._loaded:
-            from mmsearch.encoders.open_clip_encoder import load_encoder
+        with self._loading:
+            if name not in self._loaded:
+                from mmsearch.encoders.open_clip_encoder import load_encoder
 
-            self._loaded[name] = load_encoder(
-                name, device=device, batch_size=batch_size, on_note=on_note
-            )
-        return self._loaded[name]
+                self._loaded[name] = load_encoder(
+                    name, device=device, batch_size=batch_size, on_note=on_note
+                )
+            return self._loaded[name]
 
     def of(
         self,

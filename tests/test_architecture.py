@@ -21,6 +21,7 @@ ARROWS = {
     "pool": set[str](),
     "fetch": GROUND,
     "errors": set[str](),
+    "stages": set[str](),
     "keys": set[str](),
     "images": GROUND,
     "tables": GROUND,
@@ -32,7 +33,7 @@ ARROWS = {
     "filters": GROUND,
     "ranking": GROUND,
     "models": GROUND | {"encoders"},
-    "encoders": GROUND | {"models", "images"},
+    "encoders": GROUND | {"models", "images", "stages"},
     "layout": GROUND | {"catalog", "index"},
     "loading": GROUND | {"catalog", "encoders"},
     "check": GROUND | {"catalog", "layout"},
@@ -43,7 +44,7 @@ ARROWS = {
     | {"scan", "images", "tables", "catalog", "layout", "durable", "pool", "fetch"},
     "search": GROUND
     | {"images", "encoders", "catalog", "index", "models", "filters", "columns"}
-    | {"ranking", "durable"},
+    | {"ranking", "durable", "stages"},
     "collection": GROUND
     | {"ingest", "search", "scan", "catalog", "layout", "loading", "check", "status", "answers"}
     | {"ranking"},
@@ -63,7 +64,7 @@ ARROWS = {
     "client": GROUND | {"tables"},
     "server": GROUND
     | {"collection", "images", "catalog", "layout", "scan", "models", "evaluation", "fetch"}
-    | {"durable"},
+    | {"durable", "stages"},
     "training": GROUND | {"models", "encoders", "images", "durable"},
     "adaptation": GROUND
     | {"collection", "encoders", "images", "scan", "tables", "training", "durable"},

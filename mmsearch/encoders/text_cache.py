@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mmsearch.stages import stage
 from mmsearch.types import TextEncoder
 
 if TYPE_CHECKING:
@@ -33,7 +34,9 @@ class TextCache:
         self.misses += len(unknown)
         fresh: dict[str, Vectors] = {}
         if unknown:
-            fresh = dict(zip(unknown, self._encoder.encode_texts(unknown), strict=True))
+            with stage("encode"):
+                encoded = self._encoder.encode_texts(unknown)
+            fresh = dict(zip(unknown, encoded, strict=True))
         rows = [fresh[text] if text in fresh else self._known[text] for text in texts]
         for text, row in zip(texts, rows, strict=True):
             self._known[text] = row

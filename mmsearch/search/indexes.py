@@ -70,6 +70,10 @@ class Indexes:
             index.seq = newest
         return index
 
+    def reached(self) -> int | None:
+        """The sequence number of the index in memory that is the furthest behind; None: of none."""
+        return min((index.seq for index in self._indexes.values()), default=None)
+
     def ids(self, modality: Modality) -> Ids:
         """(n,) int64 ascending ids of the items that have a vector of this modality."""
         index = self.get(modality)

@@ -59,6 +59,10 @@ class Searcher:
         self._indexes.refresh()
         return self._indexes.get(modality)
 
+    def reached(self) -> int | None:
+        """See Indexes.reached."""
+        return self._indexes.reached()
+
     def save(self, modality: Modality) -> None:
         """Snapshot the caught-up index. Raises StorageError."""
         self._indexes.refresh()

@@ -19,6 +19,7 @@ from mmsearch.search.hits import hit_of
 from mmsearch.search.indexes import Indexes
 from mmsearch.search.prepare import Prepared
 from mmsearch.search.rank import Block, Search
+from mmsearch.stages import stage
 from mmsearch.types import MODALITIES, Facet, Hit, Modality, Part, Ranking
 
 if TYPE_CHECKING:
@@ -72,7 +73,8 @@ class Showing:
         relevance = (
             {} if judged is None else dict(zip(block.ids.tolist(), judged.tolist(), strict=True))
         )
-        stored = self._catalog.items(shown.ranking.ids[rows.start : rows.stop].tolist())
+        with stage("hydrate"):
+            stored = self._catalog.items(shown.ranking.ids[rows.start : rows.stop].tolist())
         hits = []
         for row in range(rows.start, rows.stop):
             item = stored.get(int(shown.ranking.ids[row]))

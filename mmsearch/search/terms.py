@@ -23,6 +23,7 @@ from mmsearch.catalog.catalog import Catalog
 from mmsearch.catalog.records import EncoderInfo
 from mmsearch.catalog.vectors import VectorFile
 from mmsearch.errors import ItemNotFoundError, UsageError
+from mmsearch.stages import stage
 from mmsearch.types import ENSEMBLE, Encoder, Modality, Query, Term
 
 if TYPE_CHECKING:
@@ -184,8 +185,9 @@ class TermVectors:
             image = decode(Path(image), encoder.image_size).image
         if not isinstance(image, Image.Image):
             raise UsageError(f"an image term is a path or a Pillow image, not {type(image)}")
-        pixels = encoder.preprocess(image.convert("RGB"))[None]
-        vector: Vectors = encoder.encode_images(pixels)[0]
+        with stage("encode"):
+            pixels = encoder.preprocess(image.convert("RGB"))[None]
+            vector: Vectors = encoder.encode_images(pixels)[0]
         return vector
 
 

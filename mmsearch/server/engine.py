@@ -17,8 +17,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from mmsearch import stages
 from mmsearch.collection import Collection
 from mmsearch.errors import MmsearchError
+from mmsearch.server.image_tower import ImageTower
 from mmsearch.server.metrics import Metrics
 from mmsearch.server.problems import RETRY_S, Problem
 from mmsearch.server.settings import Settings
@@ -32,6 +34,7 @@ Result = Any | Exception
 
 # Sees to it that the first request waits for no model, index or column.
 WARM_UP = Query((Term(text="warm up"),), k=1)
+CHECK_S = 1.0  # strangers may ask whether a query is answered: one answers all of a second
 
 
 @dataclass(eq=False, slots=True)
@@ -62,7 +65,11 @@ class Engine:
         self._thread = threading.Thread(target=self._run, name="search", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closing = False
+        self._image_tower = ImageTower(collection, settings)
+        self._checked: asyncio.Future[Answer] | None = None
+        self._check_after = 0.0
         self.warm = threading.Event()
+        self.index_seq: int | None = None  # as Collection.index_seq has it after the last batch
 
     # ---- on the event loop
 
@@ -77,6 +84,9 @@ class Engine:
         Raises what `Collection.answer` does, and Problem where the server is too busy.
         """
         started = time.perf_counter()
+        if any(term.image is not None for term in query.terms):
+            self._require_open()
+            await self._image_tower.ready()
         answer: Answer = await self._ask(query)
         self._metrics.observe_stage("total", time.perf_counter() - started)
         return answer
@@ -86,6 +96,18 @@ class Engine:
         result: T = await self._ask(work)
         return result
 
+    async def check(self) -> None:
+        """See that a query is answered, now or less than a second ago.
+
+        Raises what `answer` does, and Problem while models and index are still being loaded.
+        """
+        if not self.warm.is_set() or self._image_tower.warming:
+            raise Problem(503, "still loading models and index", {"Retry-After": str(RETRY_S)})
+        if self._checked is None or time.monotonic() >= self._check_after:
+            self._checked = asyncio.ensure_future(self.answer(WARM_UP))
+            self._check_after = time.monotonic() + CHECK_S
+        await asyncio.shield(self._checked)
+
     async def close(self) -> None:
         """Finish what was accepted, take no more, and close the collection."""
         if self._closing or not self._thread.is_alive():
@@ -93,10 +115,15 @@ class Engine:
         self._closing = True
         await asyncio.to_thread(self._waiting.put, None)
         await asyncio.to_thread(self._thread.join)
+        await self._image_tower.close()
+        self._collection.close()
 
-    async def _ask(self, work: Work) -> Any:
+    def _require_open(self) -> None:
         if self._closing:
             raise Problem(503, "the server is shutting down", {"Retry-After": str(RETRY_S)})
+
+    async def _ask(self, work: Work) -> Any:
+        self._require_open()
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         try:
             self._waiting.put_nowait(_Ticket(work, future))
@@ -125,8 +152,9 @@ class Engine:
             tickets = [ticket for ticket in tickets if not ticket.future.done()]
             several = len(tickets) > 1
             if tickets:
-                self._post(tickets, self._work(tickets))
-        self._collection.close()
+                results = self._work(tickets)
+                self.index_seq = self._collection.index_seq()
+                self._post(tickets, results)
 
     def _warm_up(self) -> None:
         try:
@@ -135,6 +163,11 @@ class Engine:
         except MmsearchError as error:
             # Nothing is lost: a query meets the same fault and tells its client.
             log.warning("not ready yet: %s", error)
+        except Exception:  # a bug: the thread must outlive it
+            log.exception("not ready yet")
+        self.index_seq = self._collection.index_seq()
+        if self._settings.warm_pictures:
+            self._image_tower.warm()
         self.warm.set()
 
     def _take(self, several: bool) -> tuple[list[_Ticket], bool]:
@@ -171,7 +204,8 @@ class Engine:
         self._metrics.observe_batch(len(queries))
         started = time.perf_counter()
         try:
-            answers = self._collection.answer_many(queries)
+            with stages.timed(self._metrics.observe_stage):
+                answers = self._collection.answer_many(queries)
             self._metrics.observe_stage("search", time.perf_counter() - started)
             return answers
         except Exception as error:  # noqa: BLE001  # the thread must outlive any bug

@@ -5,6 +5,7 @@ Labels have few values: routes by their template, never by what was asked for.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal
@@ -21,8 +22,10 @@ from prometheus_client import (
 )
 
 import mmsearch
+from mmsearch import stages
+from mmsearch.errors import MmsearchError
 
-Stage = Literal["encode", "search", "hydrate", "total"]
+Stage = stages.Stage | Literal["search", "total"]
 
 MEDIA_TYPE = CONTENT_TYPE_LATEST
 
@@ -62,7 +65,7 @@ class Metrics:
         )
         self._stages = Histogram(
             "mmsearch_stage_seconds",
-            "Stages of answering queries: encode, search, hydrate; total with waiting.",
+            "Stages of queries: encode and hydrate are parts of search; total with waiting.",
             ("stage",),
             buckets=_SECONDS,
             registry=self.registry,
@@ -81,9 +84,10 @@ class Metrics:
         )
         self._lag = Gauge(
             "mmsearch_index_lag",
-            "Sequence numbers that the index is behind the catalog.",
+            "Changes of the catalog that the index in memory has not replayed; NaN: none is there.",
             registry=self.registry,
         )
+        self._lag.set(math.nan)
         Info("mmsearch_build", "The version that runs.", registry=self.registry).info(
             {"version": mmsearch.__version__}
         )
@@ -103,9 +107,18 @@ class Metrics:
         """A look into the cache of queries."""
         self._lookups.labels("hit" if hit else "miss").inc()
 
-    def index_lag(self, behind: int) -> None:
-        """How many sequence numbers the index is behind the catalog."""
-        self._lag.set(behind)
+    def watch_index_lag(self, behind: Callable[[], int | None]) -> None:
+        """`behind()`, asked by each `render`: how many changes the index in memory is behind the
+        catalog, None where there is no index. What it raises of ours is no figure either."""
+
+        def sample() -> float:
+            try:
+                changes = behind()
+            except MmsearchError:
+                changes = None
+            return math.nan if changes is None else changes
+
+        self._lag.set_function(sample)
 
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
         """A request that was answered; `route` is a template such as /v1/items/{key}."""
@@ -123,5 +136,5 @@ class Metrics:
             yield
 
     def render(self) -> bytes:
-        """All of it, in Prometheus' text format."""
+        """All of it, in Prometheus' text format. Blocks: the catalog is read for the lag."""
         return generate_latest(self.registry)

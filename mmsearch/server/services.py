@@ -47,6 +47,7 @@ class Services:
         self.shelf = Shelf(reader.path)
         self.feedback = Feedback(reader.path, self.shelf)
         self.thumbnails = Thumbnails(settings.thumbnail_cache_bytes)
+        metrics.watch_index_lag(self._index_lag)
         self._pictures = ThreadPoolExecutor(settings.picture_workers, "pictures")
 
     async def start(self) -> None:
@@ -61,6 +62,10 @@ class Services:
         await asyncio.to_thread(self._pictures.shutdown)
         self.shelf.close()
         self.answers.close()
+
+    def _index_lag(self) -> int | None:
+        reached = self.engine.index_seq
+        return None if reached is None else self.shelf.sequence() - reached
 
     async def on_pictures(self, work: Callable[..., T], *arguments: Any) -> T:
         """`work(*arguments)` in one of the few threads that decode pictures."""

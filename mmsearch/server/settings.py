@@ -43,6 +43,10 @@ class Settings:
     answer_cache_bytes: int = 32 * MIB
     thumbnail_cache_bytes: int = 64 * MIB
     picture_workers: int = 2
+    warm_pictures: bool = True  # load at start what searches by a picture need; else at the first
+
+    # What is sent of a picture: its pixels, or also where, when and by whom it was taken.
+    picture_metadata: bool = False
 
     log_queries: bool = False  # queries are personal: they are no part of the log unless wanted
 

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from PIL import Image
 
 import mmsearch
-from mmsearch.errors import FilterError
+from mmsearch.collection import Collection
+from mmsearch.errors import FilterError, ModelError
 from mmsearch.server.engine import Engine
 from mmsearch.server.metrics import Metrics
 from mmsearch.server.problems import Problem
@@ -46,10 +48,28 @@ def ask(text: str, **more: Any) -> Query:
     return Query((Term(text=text),), k=1, to="image", **more)
 
 
+class SlowTower(Collection):
+    """Has no image tower before it is `open`."""
+
+    def __init__(self, folder: Path, encoder: ColourEncoder) -> None:
+        super().__init__(folder / ".mmsearch", encoder=encoder)
+        self.open = threading.Event()
+
+    def load_image_tower(self) -> None:
+        assert self.open.wait(30)
+        super().load_image_tower()
+
+
 @asynccontextmanager
-async def running(folder: Path, encoder: Gate, **settings: Any) -> AsyncIterator[Engine]:
-    collection = mmsearch.open(folder, encoder=encoder)
-    engine = Engine(collection, Settings(folder, **settings), Metrics())
+async def running(
+    folder: Path,
+    encoder: Gate,
+    collection: Collection | None = None,
+    metrics: Metrics | None = None,
+    **settings: Any,
+) -> AsyncIterator[Engine]:
+    collection = collection or mmsearch.open(folder, encoder=encoder)
+    engine = Engine(collection, Settings(folder, **settings), metrics or Metrics())
     engine.start()
     await asyncio.to_thread(engine.warm.wait, 30)
     encoder.batches.clear()
@@ -176,5 +196,117 @@ def test_what_was_accepted_is_finished_at_the_end(folder: Path) -> None:
             assert (await first).hits
             assert (await second).hits
             await closing
+
+    asyncio.run(scenario())
+
+
+def test_stages_are_timed_and_kept_texts_cost_no_encoding(folder: Path) -> None:
+    metrics = Metrics()
+
+    def counts() -> dict[str, float]:
+        found = {
+            stage: metrics.registry.get_sample_value(
+                "mmsearch_stage_seconds_count", {"stage": stage}
+            )
+            for stage in ("encode", "hydrate", "search", "total")
+        }
+        return {stage: count for stage, count in found.items() if count is not None}
+
+    async def scenario() -> None:
+        async with running(folder, Gate(), metrics=metrics) as engine:
+            assert counts() == {}  # warming up is nobody's query
+            await engine.answer(ask("red"))
+            assert counts() == {"encode": 1, "hydrate": 1, "search": 1, "total": 1}
+            await engine.answer(ask("red"))
+            await engine.answer(ask("red", where="price < 5"))
+            assert counts() == {"encode": 1, "hydrate": 3, "search": 3, "total": 3}
+            await engine.answer(RED_PICTURE)
+            assert counts() == {"encode": 2, "hydrate": 4, "search": 4, "total": 4}
+
+    asyncio.run(scenario())
+
+
+RED_PICTURE = Query((Term(image=Image.new("RGB", (40, 30), "red")),), k=1, to="image")
+
+
+@pytest.mark.parametrize("warm_pictures", [True, False])
+def test_texts_do_not_wait_for_the_image_tower(folder: Path, warm_pictures: bool) -> None:
+    encoder = Gate()
+    collection = SlowTower(folder, encoder)
+
+    async def scenario() -> None:
+        async with running(folder, encoder, collection, warm_pictures=warm_pictures) as engine:
+            by_picture = asyncio.create_task(engine.answer(RED_PICTURE))
+            assert (await engine.answer(ask("red"))).hits[0].key == "P1"
+            assert not by_picture.done()
+            if warm_pictures:
+                with pytest.raises(Problem) as refused:
+                    await engine.check()
+                assert refused.value.status == 503
+            else:
+                await engine.check()
+            collection.open.set()
+            assert (await by_picture).hits[0].key in ("P1", "red.png")
+            await engine.check()
+
+    asyncio.run(scenario())
+
+
+def test_search_by_a_picture_waits_so_long_and_no_longer(folder: Path) -> None:
+    encoder = Gate()
+    collection = SlowTower(folder, encoder)
+
+    async def scenario() -> None:
+        async with running(folder, encoder, collection, request_seconds=0.1) as engine:
+            with pytest.raises(Problem) as refused:
+                await engine.answer(RED_PICTURE)
+            assert (refused.value.status, refused.value.headers) == (503, {"Retry-After": "1"})
+            collection.open.set()
+
+    asyncio.run(scenario())
+
+
+def test_server_is_ready_without_an_image_tower(folder: Path) -> None:
+    class NoTower(SlowTower):
+        def load_image_tower(self) -> None:
+            raise ModelError("no weights")
+
+    encoder = Gate()
+
+    async def scenario() -> None:
+        async with running(folder, encoder, NoTower(folder, encoder)) as engine:
+            await engine.check()
+            with pytest.raises(ModelError, match="no weights"):
+                await engine.answer(RED_PICTURE)
+
+    asyncio.run(scenario())
+
+
+def test_strangers_who_ask_whether_it_is_ready_cost_one_query_a_second(folder: Path) -> None:
+    metrics = Metrics()
+
+    async def scenario() -> None:
+        async with running(folder, Gate(), metrics=metrics) as engine:
+            for _ in range(20):
+                await engine.check()
+
+    asyncio.run(scenario())
+    asked = metrics.registry.get_sample_value("mmsearch_batch_queries_sum")
+    assert asked is not None
+    assert asked < 20
+
+
+def test_bug_while_it_warms_up_ends_nothing(folder: Path) -> None:
+    class Once(Gate):
+        def encode_texts(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+            if not self.reached.is_set():
+                self.reached.set()
+                raise ZeroDivisionError
+            return super().encode_texts(texts)
+
+    async def scenario() -> None:
+        async with running(folder, encoder := Once()) as engine:
+            encoder.reached.set()
+            assert (await engine.answer(ask("red"))).hits
 
     asyncio.run(scenario())

@@ -11,8 +11,7 @@ from fastapi import APIRouter, Response
 from mmsearch.collection import Collection
 from mmsearch.models.registry import list_models
 from mmsearch.server.convert import json_response
-from mmsearch.server.engine import WARM_UP
-from mmsearch.server.problems import Problem, responses
+from mmsearch.server.problems import responses
 from mmsearch.server.schemas import CollectionOut, HealthOut, ModelsOut
 from mmsearch.server.services import Shared
 
@@ -57,10 +56,8 @@ async def health() -> HealthOut:
 
 @router.get("/readyz", tags=["server"], operation_id="ready", responses=responses(503, 504))
 async def ready(shared: Shared) -> HealthOut:
-    """It can answer: the model is loaded and the index is where the catalog is."""
-    if not shared.engine.warm.is_set():
-        raise Problem(503, "still loading model and index", {"Retry-After": "1"})
-    await shared.engine.answer(WARM_UP)
+    """It can answer: the models are loaded and the index is where the catalog is."""
+    await shared.engine.check()
     return HealthOut(status="ready", sequence=await asyncio.to_thread(shared.shelf.sequence))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from fastapi import FastAPI, Request, Response
 
 from mmsearch.server import metrics as figures
@@ -69,7 +71,8 @@ def _checks(settings: Settings) -> list[Check]:
 def _add_route(app: FastAPI, metrics: Metrics) -> None:
     async def serve_metrics(request: Request) -> Response:
         """What the server counts and times, in Prometheus' text format."""
-        return Response(metrics.render(), headers={"Content-Type": figures.MEDIA_TYPE})
+        text = await asyncio.to_thread(metrics.render)
+        return Response(text, headers={"Content-Type": figures.MEDIA_TYPE})
 
     app.add_api_route(
         "/metrics",

@@ -19,6 +19,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from starlette.testclient import TestClient
 
+from mmsearch.errors import StorageError
 from mmsearch.server import tracing
 from mmsearch.server.logs import JsonFormatter, config
 from mmsearch.server.metrics import Metrics
@@ -235,6 +236,10 @@ def test_metrics_count_by_template_status_and_reason(still_shop: Path, keyed: Ke
     assert not any("nothing" in name or "anything" in name for name in found)
 
 
+def unreadable() -> int:
+    raise StorageError("cannot read the catalog")
+
+
 def test_metrics_of_stages_batches_cache_and_lag() -> None:
     metrics = Metrics()
     told: list[tuple[str, float]] = []
@@ -244,7 +249,8 @@ def test_metrics_of_stages_batches_cache_and_lag() -> None:
     metrics.cache(True)
     metrics.cache(False)
     metrics.cache(False)
-    metrics.index_lag(7)
+    assert "mmsearch_index_lag NaN" in metrics.render().decode().splitlines()
+    metrics.watch_index_lag(lambda: 7)
     text = metrics.render().decode()
     for line in (
         'mmsearch_stage_seconds_sum{stage="encode"} 0.02',
@@ -255,6 +261,8 @@ def test_metrics_of_stages_batches_cache_and_lag() -> None:
     ):
         assert line in text.splitlines()
     assert told == [("encode", 0.02)]
+    metrics.watch_index_lag(unreadable)
+    assert "mmsearch_index_lag NaN" in metrics.render().decode().splitlines()
     assert "mmsearch_stage_seconds_sum{" not in Metrics().render().decode()  # its own registry
 
 
