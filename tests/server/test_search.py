@@ -251,3 +251,35 @@ def test_move_to_another_encoder_is_followed(folder: Path, encoder: ColourEncode
         assert client.get("/v1/collection").json()["encoder"]["fingerprint"] == "0ther"
     assert first["hits"][0]["key"] == second["hits"][0]["key"]
     assert first["hits"][0]["score"] != second["hits"][0]["score"]
+
+
+def test_lag_of_the_index_is_what_the_next_search_catches_up(
+    client: TestClient, folder: Path, encoder: ColourEncoder
+) -> None:
+    def lag() -> str:
+        lines = client.get("/metrics").text.splitlines()
+        return next(line for line in lines if line.startswith("mmsearch_index_lag "))
+
+    client.post("/v1/search", json={"text": "red", "to": "both"})
+    assert lag() == "mmsearch_index_lag 0.0"
+    with mmsearch.open(folder, encoder=encoder) as other:
+        for number in range(3):
+            other.upsert([{"key": f"new {number}", "text": "yellow hat"}])
+    assert lag() == "mmsearch_index_lag 3.0"
+    client.post("/v1/search", json={"text": "red", "to": "text"})
+    assert lag() == "mmsearch_index_lag 3.0"  # of the pictures, which it had no use for
+    client.post("/v1/search", json={"text": "red", "to": "both"})
+    assert lag() == "mmsearch_index_lag 0.0"
+
+
+def test_filter_of_a_link_has_the_bounds_of_one_in_a_body(client: TestClient) -> None:
+    deep = '{"not":' * 40 + "{}" + "}" * 40
+    for name in ("where", "wh%65re", "%77here"):
+        response = client.get(f"/v1/search?q=red&{name}={deep}")
+        assert (response.status_code, response.json()["detail"]) == (
+            400,
+            "the JSON is nested more than 32 deep",
+        )
+    response = client.get('/v1/search?q=red&where={"attribute":"price","op":"<","value":NaN}')
+    assert response.status_code == 400
+    assert "NaN is no JSON" in response.json()["detail"]

@@ -7,7 +7,14 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from mmsearch.server.bodies import MAX_FILES, StrictRoute, parse_fields, parse_model, uploads
+from mmsearch.server.bodies import (
+    MAX_FILES,
+    StrictRoute,
+    parse_fields,
+    parse_json,
+    parse_model,
+    uploads,
+)
 from mmsearch.server.contract import ref
 from mmsearch.server.convert import (
     answer_json,
@@ -176,9 +183,9 @@ def _where(where: str | None) -> Any:
     if where is None or not where.lstrip().startswith("{"):
         return where_of(where)
     try:
-        return json.loads(where)
-    except ValueError as error:
-        raise Problem(400, f"where is no JSON: {error}") from error
+        return parse_json(where.encode())
+    except json.JSONDecodeError as error:
+        raise Problem(400, f"where is no JSON: {error.msg}") from error
 
 
 def _relevance(given: str | None) -> Any:

@@ -52,8 +52,6 @@ class LinkedFilters:
         self._max_depth = max_depth
 
     def __call__(self, scope: Scope, facts: Facts) -> None:
-        if b"where=" not in scope["query_string"]:
-            return
         for name, value in parse_qsl(scope["query_string"].decode("latin-1")):
             if name == "where" and value.lstrip().startswith("{"):
                 JsonShape(self._max_depth).feed(value.encode("utf-8", "surrogateescape"))
