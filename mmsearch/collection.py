@@ -429,7 +429,7 @@ class Collection:
         return self._answers.defaults()
 
     def index_seq(self) -> int | None:
-        """The number of the last change that the indexes in memory hold, all of them; None: of none.
+        """The number of the last change that all indexes in memory hold; None: there is none.
 
         Their next query catches up with the catalog.
         """
