@@ -10,9 +10,12 @@ with mmsearch.open("./photos", create=True) as collection:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+# `typing` is half of what bare Python takes to start (2026-11), and this is imported always; type
+# checkers know the name.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from mmsearch.client import AsyncClient, Client
     from mmsearch.collection import Collection, open
     from mmsearch.errors import MmsearchError

@@ -1,7 +1,7 @@
 """The program `mmsearch`: `python -m mmsearch` and the console script begin here.
 
-A plain query is answered before the parser of the command line would be loaded; for all else, and
-where the quick way is not sure, that is what happens.
+A query that a server answers, and else a plain one, is answered before the parser of the command
+line would be loaded; for all else, and where the quick ways are not sure, that is what happens.
 """
 
 from __future__ import annotations
@@ -15,6 +15,12 @@ def main() -> None:
     """Run the program on `sys.argv`; never returns."""
     # Importing makes many objects and no garbage: 10 ms of collections that find nothing.
     gc.disable()
+    if "--socket" in sys.argv:
+        from mmsearch.cli import over_socket
+
+        code = over_socket.run(sys.argv[1:])
+        if code is not None:
+            os._exit(code)
     from mmsearch.cli import oneshot
 
     try:

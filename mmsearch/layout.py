@@ -96,6 +96,17 @@ class Layout:
         ):
             yield
 
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """Hold the lock of the server at the collection's own socket. Raises LockedError."""
+        with self._lock(
+            "serve.lock",
+            0,
+            f"another `mmsearch serve --socket` serves {self.root} already: ask that one, or stop "
+            "it first",
+        ):
+            yield
+
     def delete_vectors_except(self, encoder: EncoderInfo) -> int:
         """Delete all vector files and snapshots but those of `encoder`; returns bytes freed.
 

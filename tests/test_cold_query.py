@@ -23,6 +23,7 @@ from typer.testing import CliRunner
 import mmsearch
 from mmsearch.catalog.schema import SCHEMA_VERSION
 from mmsearch.cli import oneshot
+from mmsearch.cli.place import root_of
 from mmsearch.encoders.adapted_encoder import AdaptedTextTower
 from mmsearch.encoders.adapter import (
     ADAPTER_CONFIG,
@@ -515,12 +516,12 @@ def test_it_finds_the_collection_as_the_whole_program_does(
     below = grown / "a" / "b"
     below.mkdir(parents=True, exist_ok=True)
     monkeypatch.chdir(below)
-    assert oneshot._root(None) == str(grown / ".mmsearch")
+    assert root_of(None) == str(grown / ".mmsearch")
     for named in (str(grown), str(grown / ".mmsearch"), "../.."):
-        assert oneshot._root(named) == str(mmsearch.open(named).path.resolve())
+        assert root_of(named) == str(mmsearch.open(named).path.resolve())
     monkeypatch.chdir(tmp_path)
-    assert oneshot._root(None) is None
-    assert oneshot._root("elsewhere") is None
+    assert root_of(None) is None
+    assert root_of("elsewhere") is None
     monkeypatch.setenv("MMSEARCH_COLLECTION", str(grown))
     assert oneshot.parse(["query", "x"]) == oneshot.Request("x", collection=str(grown))
     own = oneshot.parse(["--collection", "a", "query", "x", "--collection", "b"])

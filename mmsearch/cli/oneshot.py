@@ -10,6 +10,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
+from mmsearch.cli.place import root_of, terminal_width
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
     from mmsearch.types import Modality
 
 MOST_HITS = 1000  # more is no hurry
-_CATALOG = "catalog.sqlite3"
-_DIRECTORY = ".mmsearch"
 
 
 class Request(NamedTuple):
@@ -36,7 +36,7 @@ def run(arguments: list[str]) -> Callable[[], None] | None:
     """Answer on stdout, and give what is left to do when the reader has the answer; None: nothing
     was done. Raises BrokenPipeError."""
     request = parse(arguments) if sys.stdout.encoding.lower() == "utf-8" else None
-    root = None if request is None else _root(request.collection)
+    root = None if request is None else root_of(request.collection)
     if request is None or root is None:
         return None
     from pathlib import Path
@@ -113,26 +113,6 @@ def _request(given: dict[str, str]) -> Request | None:
     return Request(given["text"], int(k), modality, collection, given.get("form", "table"))
 
 
-def _root(named: str | None) -> str | None:
-    """The collection's directory as `mmsearch.open` finds it; None where it is not that plain."""
-    if named is not None:
-        root = os.path.abspath(named)
-        inside = os.path.join(root, _DIRECTORY)
-        for folder in (root, inside):
-            if os.path.isfile(os.path.join(folder, _CATALOG)):
-                return folder
-        return None
-    here = os.getcwd()
-    while True:
-        inside = os.path.join(here, _DIRECTORY)
-        if os.path.isfile(os.path.join(inside, _CATALOG)):
-            return inside
-        above = os.path.dirname(here)
-        if above == here:
-            return None
-        here = above
-
-
 def _print(answer: QuickAnswer, request: Request, base: Path) -> None:
     from mmsearch.cli import render
 
@@ -142,13 +122,8 @@ def _print(answer: QuickAnswer, request: Request, base: Path) -> None:
     else:
         files = [_file_of(hit, base) for hit in answer.hits]
         if request.form == "table":
-            width = None
-            if sys.stdout.isatty():
-                import shutil
-
-                width = shutil.get_terminal_size().columns
             title = answer.hits[0].modality
-            table = render.hits_table(answer.hits, files, title=title, width=width)
+            table = render.hits_table(answer.hits, files, title=title, width=terminal_width())
             sys.stdout.write(table + "\n")
         else:
             render.write_paths(files, b"\0" if request.form == "nul" else b"\n")

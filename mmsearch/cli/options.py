@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TextIO
 
 import typer
 
+from mmsearch.cli.place import terminal_width
+
 if TYPE_CHECKING:
     from mmsearch.collection import Collection
-    from mmsearch.types import Hit
 
 DEFAULT_MODEL = "mini"  # the bundled one
 EXIT_SKIPPED = 3  # done, but for what is named
@@ -58,11 +61,21 @@ def key_of_path(collection: Collection, name: str) -> str:
     return key_of(Path(name), collection.base)
 
 
-def file_of(collection: Collection, hit: Hit) -> Path | None:
-    """The file that `hit` was found in: its picture or its text; None for a row of a table."""
-    from mmsearch.scan import path_of
+@dataclass(frozen=True)
+class Caller:
+    """Who gave a command: where it was typed, and where its answers are printed."""
 
-    if hit.path is not None:
-        return path_of(hit.path, collection.base)
-    file = path_of(hit.key, collection.base)
-    return file if file.is_file() else None
+    folder: Path  # in which names of files are looked up
+    width: int | None  # columns of the terminal, None where there is none
+    out: TextIO
+    err: TextIO
+    # Of a command that a server runs for someone: its collection, and that one's path for them.
+    collection: Collection | None = None
+    root: Path | None = None
+
+
+def caller_of(ctx: typer.Context) -> Caller:
+    """Whoever had a server run the command (errands.py), or else whoever started the program."""
+    if isinstance(ctx.obj, Caller):
+        return ctx.obj
+    return Caller(Path.cwd(), terminal_width(), sys.stdout, sys.stderr)

@@ -5,22 +5,24 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mmsearch.cli import query_options, render
+from mmsearch.cli import over_socket, query_options, render
 from mmsearch.cli.options import (
     EXIT_SKIPPED,
     CollectionOption,
     JsonOption,
-    file_of,
+    caller_of,
     open_collection,
 )
-from mmsearch.errors import MmsearchError, UsageError
-from mmsearch.types import MODALITIES, Answer, Hit, Query, Target
+from mmsearch.cli.printing import Output, Printer
+from mmsearch.errors import MmsearchError, ServerError, UsageError
+from mmsearch.types import MODALITIES, Hit, Query, Target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,18 +34,6 @@ if TYPE_CHECKING:
 STDIN = "-"
 # A JPEG on stdin is decoded with both sides at least twice this: above any encoder's input size.
 STDIN_TARGET = 512
-
-
-@dataclass(frozen=True)
-class Output:
-    """How the answers are printed."""
-
-    as_json: bool
-    as_paths: bool
-    nul: bool
-    preview: bool
-    pages: bool  # whether to say how to go on
-    judged: bool  # whether "no match" is an answer rather than a note
 
 
 def query(
@@ -192,6 +182,10 @@ def query(
     preview: Annotated[
         bool, typer.Option("--preview", help="Show the pictures in the terminal.")
     ] = False,
+    socket: Annotated[
+        bool,
+        typer.Option("--socket", help="Ask a running `mmsearch serve --socket`."),
+    ] = False,
     collection: CollectionOption = None,
 ) -> None:
     """Find the pictures and texts nearest to some words, a picture or an item.
@@ -208,13 +202,17 @@ def query(
       mmsearch query "shoes" --where "price < 50 and stock > 0" --group --facet colour
       mmsearch query "cat on a sofa" -0 | xargs -0 cp -t cats/
       mmsearch query - --json < queries.txt
+      mmsearch query --socket "red car"
     """
+    caller = caller_of(ctx)
     if as_json and (paths or nul):
         raise UsageError("--json and --paths (or -0) are two ways to print: choose one")
     if (image or []).count(STDIN) > 1:
         raise UsageError("stdin is one picture: give --image - once")
     if text == STDIN:
         _require_for_many(image or [], save, cursor, open_first=open_first)
+    if socket:
+        _require_for_socket(text, image, save, open_first=open_first, preview=preview)
     output = Output(
         as_json=as_json,
         as_paths=paths or nul,
@@ -257,20 +255,25 @@ def query(
             'say what to look for: mmsearch query "red car", --image FILE, --like KEY, or list '
             "items with --where FILTER"
         )
-    with open_collection(ctx, collection) as opened:
-        asked = query_options.with_keys(opened, asked)
+    lent = caller.collection
+    with open_collection(ctx, collection) if lent is None else nullcontext(lent) as opened:
+        root = caller.root or opened.path
+        if socket and lent is None:
+            raise _not_served(root)
+        printer = Printer(caller, output, opened, root.parent)
+        asked = query_options.with_keys(opened, asked, caller.folder, root.parent)
         if save is not None:
             opened.save_concept(save, asked)
         if text == STDIN:
-            _answer_lines(opened, asked, output)
+            _answer_lines(printer, asked)
             return
         first: Hit | None = None
         for number, kind in enumerate(_kinds(opened, asked)):
             answer = opened.answer(replace(asked, to=kind))
-            _print(opened, answer, kind, output, after_another=number > 0)
+            printer.answer(answer, kind, after_another=number > 0)
             first = first or next(iter(answer.hits), None)
         if open_first:
-            _open(opened, first)
+            _open(printer, first)
 
 
 def _require_for_many(
@@ -287,7 +290,35 @@ def _require_for_many(
             raise UsageError(f"{option} is for one query: it does not go with queries from stdin")
 
 
-def _answer_lines(collection: Collection, asked: Query, output: Output) -> None:
+def _require_for_socket(
+    text: str | None,
+    images: Sequence[str] | None,
+    save: str | None,
+    *,
+    open_first: bool,
+    preview: bool,
+) -> None:
+    """Raises UsageError for what needs the files, the terminal or the desktop of who asks."""
+    for given, option in (
+        (text == STDIN, "- (queries from stdin)"),
+        (bool(images), "--image"),
+        (save is not None, "--save-concept"),
+        (open_first, "--open"),
+        (preview, "--preview"),
+    ):
+        if given:
+            raise UsageError(f"{option} does not go over the socket: leave --socket out")
+
+
+def _not_served(root: Path) -> ServerError:
+    """The answer would be printed already if there were a server."""
+    return ServerError(
+        f"no server answers at {root / over_socket.NAME}: start `mmsearch serve --socket` there "
+        "(anew, if it is of another version), or leave --socket out"
+    )
+
+
+def _answer_lines(printer: Printer, asked: Query) -> None:
     """Answer each line of stdin as it comes; the first term of `asked` is where its text goes.
 
     A line that cannot be answered is said on stderr. Raises typer.Exit(3) at the end if there was
@@ -299,19 +330,19 @@ def _answer_lines(collection: Collection, asked: Query, output: Output) -> None:
             text = line.decode("utf-8").strip()
             if not text:
                 continue
-            answer = collection.answer(
+            answer = printer.collection.answer(
                 replace(asked, terms=(replace(asked.terms[0], text=text), *asked.terms[1:]))
             )
         except (UsageError, UnicodeDecodeError) as error:
-            typer.echo(f"error: line {number}: {error}", err=True)
+            printer.lines(f"error: line {number}: {error}", err=True)
             failed += 1
             continue
-        if output.as_json:
-            typer.echo(render.one_of_many_json(text, answer, pages=output.pages))
+        if printer.output.as_json:
+            printer.lines(render.one_of_many_json(text, answer, pages=printer.output.pages))
         else:
-            if not output.as_paths:
-                typer.echo(("\n" if answered else "") + render.visible(text))
-            _print(collection, answer, asked.to, output, after_another=False)
+            if not printer.output.as_paths:
+                printer.lines(("\n" if answered else "") + render.visible(text))
+            printer.answer(answer, asked.to, after_another=False)
         answered += 1
     if failed:
         raise typer.Exit(EXIT_SKIPPED)
@@ -339,65 +370,11 @@ def _picture(name: str) -> Image.Image | Path:
     return decode(sys.stdin.buffer, STDIN_TARGET).image
 
 
-def _print(
-    collection: Collection,
-    answer: Answer,
-    kind: Target | None,
-    output: Output,
-    *,
-    after_another: bool,
-) -> None:
-    """The hits on stdout; what is said about them on stderr, or with --json as last lines."""
-    hits = answer.hits
-    if output.as_json:
-        for hit in hits:
-            typer.echo(render.hit_json(hit))
-        for line in render.answer_json(answer, pages=output.pages, judged=output.judged):
-            typer.echo(line)
-        _note_no_match(answer)
-        return
-    if output.as_paths:
-        files = [file_of(collection, hit) for hit in hits]
-        render.write_paths(files, b"\0" if output.nul else b"\n")
-    else:
-        if after_another:
-            typer.echo()
-        _print_table(collection, hits, kind, output)
-        for facet in answer.facets:
-            typer.echo("\n" + render.facet_table(facet))
-    for line in answer.explain:
-        typer.echo(render.visible(line), err=True)
-    _note_no_match(answer)
-    if answer.cursor is not None and output.pages:
-        typer.echo(f"more: --cursor {answer.cursor}", err=True)
-
-
-def _note_no_match(answer: Answer) -> None:
-    if answer.no_match is not None and answer.no_match not in answer.explain:
-        typer.echo(answer.no_match, err=True)
-
-
-def _print_table(
-    collection: Collection, hits: Sequence[Hit], kind: Target | None, output: Output
-) -> None:
-    kinds = {hit.modality for hit in hits}
-    title = kind if kind in MODALITIES else kinds.pop() if len(kinds) == 1 else "item"
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    files = [file_of(collection, hit) for hit in hits]
-    table = render.hits_table(hits, files, title=title, width=width)
-    if output.preview:
-        from mmsearch.cli import preview
-
-        preview.show(collection, list(hits), table)
-    else:
-        typer.echo(table)
-
-
-def _open(collection: Collection, hit: Hit | None) -> None:
+def _open(printer: Printer, hit: Hit | None) -> None:
     """Show `hit` in the desktop's usual program, without waiting for it."""
     if hit is None:
         raise MmsearchError("nothing found, so there is nothing to open")
-    file = file_of(collection, hit)
+    file = printer.file_of(hit)
     if file is None:
         raise MmsearchError(
             f"{render.visible(hit.key)} is a row of a table: it has no file to open"

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from mmsearch.cli.options import key_of_path
 from mmsearch.errors import UsageError
 from mmsearch.types import Membership, Query, Ranking, Sort, Term
 
@@ -123,13 +122,17 @@ def modifiers(
     return whole
 
 
-def with_keys(collection: Collection, query: Query) -> Query:
-    """A KEY that names no item is read as a path from here, if that names one."""
+def with_keys(collection: Collection, query: Query, folder: Path, base: Path) -> Query:
+    """A KEY that names no item is read as a path from `folder`, if that names one.
+
+    `base` is the folder that the collection's keys are relative to.
+    """
+    from mmsearch.scan import key_of
 
     def key(name: str) -> str:
         if collection.has_item(name):
             return name
-        there = key_of_path(collection, name)
+        there = key_of(folder / name, base)
         return there if collection.has_item(there) else name
 
     return replace(

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import unicodedata
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -142,43 +142,59 @@ def facet_table(facet: Facet) -> str:
 
 
 def hits_table(
-    hits: Sequence[AnyHit], files: Sequence[Path | None], *, title: str, width: int | None = None
+    hits: Sequence[AnyHit],
+    files: Sequence[Path | None],
+    *,
+    title: str,
+    width: int | None = None,
+    folder: str | None = None,
 ) -> str:
     """A table of rank, score and what was found, lines cut to `width` columns (None: never).
 
-    `files` are the files that the hits were found in, None for one without.
+    `files` are the files that the hits were found in, None for one without; `folder` as in `near`.
     """
     lines = [f"rank  score  {title}"]
     for hit, file in zip(hits, files, strict=True):
-        lines.append(_cut(f"{hit.rank:>4}  {hit.score:>5.3f}  {label(hit, file)}", width))
+        lines.append(_cut(f"{hit.rank:>4}  {hit.score:>5.3f}  {label(hit, file, folder)}", width))
     if not hits:
         lines.append("nothing found")
     return "\n".join(lines)
 
 
-def label(hit: AnyHit, file: Path | None) -> str:
+def label(hit: AnyHit, file: Path | None, folder: str | None = None) -> str:
     """What names `hit` for a reader: its picture's path or its text, then the other one, if any."""
-    place = visible(hit.key if file is None else near(file))
+    place = visible(hit.key if file is None else near(file, folder))
     text = visible(" ".join(hit.text.split())) if hit.text else ""
     parts = (text, place) if hit.modality == "text" else (place, text)
     return "  |  ".join(part for part in parts if part)
 
 
-def write_paths(files: Sequence[Path | None], end: bytes) -> None:
-    """The answers' files on stdout, byte for byte as they are named on disk, each with `end`."""
+def write_paths(
+    files: Sequence[Path | None],
+    end: bytes,
+    *,
+    out: TextIO | None = None,
+    err: TextIO | None = None,
+    folder: str | None = None,
+) -> None:
+    """The answers' files on `out`, byte for byte as they are named on disk, each with `end`.
+
+    How many have none stands on `err`. None are stdout and stderr; `folder` as in `near`.
+    """
+    out, err = out or sys.stdout, err or sys.stderr
     there = [file for file in files if file is not None]
-    sys.stdout.flush()
-    sys.stdout.buffer.write(b"".join(os.fsencode(near(file)) + end for file in there))
-    sys.stdout.buffer.flush()
+    out.flush()
+    out.buffer.write(b"".join(os.fsencode(near(file, folder)) + end for file in there))
+    out.buffer.flush()
     if len(there) < len(files):
-        sys.stderr.write(
+        err.write(
             f"note: {len(files) - len(there)} of the answers are rows of tables, without a file\n"
         )
 
 
-def near(file: Path) -> str:
-    """`file` relative to the working directory if it lies inside it."""
-    return str(file).removeprefix(os.getcwd() + os.sep)
+def near(file: Path, folder: str | None = None) -> str:
+    """`file` relative to `folder`, by default the working directory, if it lies inside it."""
+    return str(file).removeprefix((folder or os.getcwd()) + os.sep)
 
 
 def _cut(line: str, width: int | None) -> str:

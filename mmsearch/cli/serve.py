@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mmsearch.cli import over_socket
 from mmsearch.cli.options import CollectionOption, open_collection
-from mmsearch.errors import StorageError
+from mmsearch.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
     import socket
@@ -55,6 +59,14 @@ def serve(
     log_queries: Annotated[
         bool, typer.Option("--log-queries", help="Let the log hold what is searched for.")
     ] = False,
+    at_socket: Annotated[
+        bool,
+        typer.Option(
+            "--socket",
+            help="In the place of a port, a socket in the collection's directory, for its owner "
+            "alone and `mmsearch query --socket`.",
+        ),
+    ] = False,
     collection: CollectionOption = None,
 ) -> None:
     """Answer queries over HTTP, and show a search page, until it is stopped.
@@ -66,10 +78,13 @@ def serve(
     Example:
       mmsearch serve --open
       mmsearch serve --host 0.0.0.0 --keys keys.json --root /srv/photos
+      mmsearch serve --socket
     """
     from mmsearch.server.hosts import require_keys
     from mmsearch.server.settings import MIB, Settings
 
+    if at_socket:
+        _require_no_port(ctx)
     require_keys(host, has_keys=keys is not None)  # before anything is made
 
     with open_collection(ctx, collection, create=create) as opened:
@@ -88,6 +103,12 @@ def serve(
         requests_per_second=rate,
         log_queries=log_queries,
     )
+    if at_socket:
+        with listening_at_socket(path) as listener:
+            typer.echo(f"mmsearch serves {path} at {path / over_socket.NAME}")
+            sys.stdout.flush()
+            _run(settings, listener, commands=True)
+        return
     with listening(settings) as listener:
         address = f"http://{_in_url(host)}:{listener.getsockname()[1]}/"
         typer.echo(f"mmsearch serves {path} at {address}")
@@ -99,14 +120,29 @@ def serve(
         _run(settings, listener)
 
 
-def _run(settings: Settings, listener: socket.socket) -> None:
+def _require_no_port(ctx: typer.Context) -> None:
+    """Raises UsageError for an option that only means something for a port."""
+    for name in ("host", "port", "keys", "trusted_host", "allow_origin", "open_page"):
+        source = ctx.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            option = "--open" if name == "open_page" else f"--{name.replace('_', '-')}"
+            raise UsageError(
+                f"{option} is of a server at a port, and --socket is in the place of one: leave "
+                "one of them out, or start two servers"
+            )
+
+
+def _run(settings: Settings, listener: socket.socket, *, commands: bool = False) -> None:
+    """Serve until it is stopped. `commands`: run those of `mmsearch query --socket` too."""
     import uvicorn
 
+    from mmsearch.cli.errands import Errands
     from mmsearch.server import logs
     from mmsearch.server.app import create_app
 
+    app = create_app(settings)
     config = uvicorn.Config(
-        create_app(settings),
+        Errands(app) if commands else app,
         log_config=logs.config(),
         log_level="warning",
         access_log=False,
@@ -140,6 +176,37 @@ def listening(settings: Settings) -> socket.socket:
     # (2026-11); asyncio only sees to it for sockets of its own. Accepted ones inherit this.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
+
+
+@contextmanager
+def listening_at_socket(root: Path) -> Iterator[socket.socket]:
+    """A socket in the collection's directory, which its owner alone may connect to; its file goes
+    when the server does. Raises LockedError where one is served already, StorageError."""
+    import socket
+
+    from mmsearch.layout import Layout
+
+    path, name = root / over_socket.NAME, over_socket.address(str(root))
+    if len(os.fsencode(name)) > over_socket.MOST_BYTES:
+        raise StorageError(
+            f"the socket's path is too long for an address, {path}: start the server in that "
+            f"directory, from where it is {over_socket.NAME}"
+        )
+    with Layout(root).serving(), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        mask = os.umask(0o177)
+        try:
+            if path.is_socket():  # of a server that was killed: a live one holds the lock
+                path.unlink()
+            listener.bind(name)
+        except OSError as error:
+            raise StorageError(f"cannot make {path}: {error.strerror or error}") from error
+        finally:
+            os.umask(mask)
+        try:
+            listener.listen(2048)
+            yield listener
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def _in_url(host: str) -> str:
