@@ -100,6 +100,14 @@ def size_of(source: Path | bytes | BinaryIO | Contents) -> tuple[int, int]:
         return opened.size
 
 
+def orientation_of(source: Path | bytes | BinaryIO | Contents) -> int:
+    """EXIF's orientation (1 to 8) that `decode` undoes; no pixel is decoded. Raises ImageError."""
+    contents = source if isinstance(source, Contents) else read(source)
+    with _faults(contents.name), _opened(contents) as opened:
+        orientation = _orientation(opened)
+    return orientation if orientation in _UPRIGHT else 1
+
+
 def digest_file(path: Path) -> bytes:
     """The blake2b-16 of a file's bytes, equal to `Decoded.digest`. Raises ImageError."""
     name = _name(path)

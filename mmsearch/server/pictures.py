@@ -11,8 +11,9 @@ from pathlib import Path
 from PIL import Image
 
 from mmsearch.errors import ImageError, ItemNotFoundError
-from mmsearch.images import Contents, decode, read, size_of
+from mmsearch.images import Contents, decode, orientation_of, read, size_of
 from mmsearch.server.byte_cache import ByteCache
+from mmsearch.server.metadata import stripped
 from mmsearch.server.problems import Problem
 
 log = logging.getLogger("mmsearch.server")
@@ -66,16 +67,19 @@ def decode_upload(data: bytes, max_pixels: int) -> Image.Image:
     return decode(contents, _QUERY_TARGET).image
 
 
-def original(path: Path, digest: bytes) -> Sent:
+def original(path: Path, digest: bytes, *, metadata: bool) -> Sent:
     """A picture's own bytes where browsers show its format, else a JPEG of it.
 
-    Raises ItemNotFoundError where the file is gone, ImageError.
+    Without `metadata` nothing but what it takes to show it. Raises ItemNotFoundError where the
+    file is gone or damaged.
     """
     contents = _contents(path)
     kept = contents.digest == digest
     for start, offset, media_type in _SHOWN:
         if contents.data.startswith(start, offset):
-            return Sent(contents.data, media_type, kept)
+            data = contents.data if metadata else _stripped(contents, media_type)
+            if data is not None:
+                return Sent(data, media_type, kept)
     return Sent(_jpeg(_decoded(contents, _WHOLE)), "image/jpeg", kept)
 
 
@@ -118,6 +122,13 @@ def _contents(path: Path) -> Contents:
 def _decoded(contents: Contents, target: int) -> Image.Image:
     try:
         return decode(contents, target).image
+    except ImageError as error:
+        raise _lost(error) from error
+
+
+def _stripped(contents: Contents, media_type: str) -> bytes | None:
+    try:
+        return stripped(contents.data, media_type, orientation_of(contents))
     except ImageError as error:
         raise _lost(error) from error
 

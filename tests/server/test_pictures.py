@@ -77,7 +77,7 @@ def test_new_picture_under_the_same_key_has_another_tag(
     assert after.headers["etag"] != before
 
 
-def test_picture_is_sent_as_it_is(client: TestClient, folder: Path) -> None:
+def test_picture_without_metadata_is_sent_as_it_is(client: TestClient, folder: Path) -> None:
     response = client.get("/v1/images/red.png")
     assert response.content == (folder / "red.png").read_bytes()
     assert response.headers["content-type"] == "image/png"

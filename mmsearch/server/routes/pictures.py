@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -52,12 +53,18 @@ async def thumbnail(
     "/v1/images/{key:path}", operation_id="image", responses=_PICTURE, response_class=Response
 )
 async def image(request: Request, key: str, shared: Shared) -> Response:
-    """An item's picture as it is; a JPEG of it where browsers do not show its format."""
+    """An item's picture; a JPEG of it where browsers do not show its format.
+
+    Its pixels are those of its file; where, when and by whom it was taken is left out, unless the
+    operator has it otherwise.
+    """
     path, digest = await asyncio.to_thread(shared.shelf.picture, key)
-    etag = f'"{digest.hex()}"'
+    metadata = shared.settings.picture_metadata
+    etag = f'"{digest.hex()}"' if metadata else f'"{digest.hex()}-bare"'
     if is_known(request, etag):
         return _not_modified(shared, etag)
-    return _response(shared, await shared.on_pictures(original, path, digest), etag)
+    sent = await shared.on_pictures(partial(original, path, digest, metadata=metadata))
+    return _response(shared, sent, etag)
 
 
 def _response(shared: Services, sent: Sent, etag: str) -> Response:
