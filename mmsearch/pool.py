@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import islice
 from typing import TypeVar
 
@@ -15,6 +15,26 @@ _Result = TypeVar("_Result")
 def default_workers() -> int:
     """Threads that decode, where nobody said how many."""
     return min(32, os.cpu_count() or 1)
+
+
+class Threads:
+    """Threads for tasks that leave Python's lock alone most of their time."""
+
+    def __init__(self, workers: int) -> None:
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="beside")
+
+    def each(self, tasks: Iterable[Callable[[], _Result]]) -> list[_Result]:
+        """The result of each task, the last of which is done in the caller's own thread.
+
+        Raises what a task raises, after all of them have ended.
+        """
+        waiting = list(tasks)
+        pending = [self._pool.submit(task) for task in waiting[:-1]]
+        try:
+            own = [task() for task in waiting[-1:]]
+        finally:
+            wait(pending)
+        return [task.result() for task in pending] + own
 
 
 def in_order(

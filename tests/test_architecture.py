@@ -44,7 +44,7 @@ ARROWS = {
     | {"scan", "images", "tables", "catalog", "layout", "durable", "pool", "fetch"},
     "search": GROUND
     | {"images", "encoders", "catalog", "index", "models", "filters", "columns"}
-    | {"ranking", "durable", "stages"},
+    | {"ranking", "durable", "pool", "stages"},
     "collection": GROUND
     | {"ingest", "search", "scan", "catalog", "layout", "loading", "check", "status", "answers"}
     | {"ranking"},

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmsearch.catalog.vectors import VectorFile
-from mmsearch.index import faiss_index
+from mmsearch.index import faiss_index, products
 from mmsearch.index.brute import BruteForceIndex
 from mmsearch.index.engine import Plan
 from mmsearch.index.faiss_index import FaissIndex
@@ -80,6 +80,7 @@ def test_removing_an_unknown_id_is_no_error(new: Callable[[], VectorIndex]) -> N
     k=st.integers(1, 40),
     seed=st.integers(0, 1000),
     max_copied=st.sampled_from([0, 5, faiss_index.MAX_COPIED]),
+    fewest=st.sampled_from([1, products.FEWEST]),
 )
 def test_faiss_equals_brute_force_after_any_history(
     changes: list[tuple[bool, list[int]]],
@@ -87,9 +88,11 @@ def test_faiss_equals_brute_force_after_any_history(
     k: int,
     seed: int,
     max_copied: int,
+    fewest: int,
 ) -> None:
-    with pytest.MonkeyPatch.context() as patch:  # each way to honour candidates has its turn
+    with pytest.MonkeyPatch.context() as patch:  # each way to search has its turn
         patch.setattr(faiss_index, "MAX_COPIED", max_copied)
+        patch.setattr(products, "FEWEST", fewest)
         compare_with_brute_force(changes, allowed, k, seed)
 
 
@@ -136,6 +139,28 @@ def test_all_ways_to_honour_candidates_give_the_same_scores(
     picked = index.search(queries, 10, few)
     np.testing.assert_array_equal(copied[0], picked[0])
     np.testing.assert_array_equal(copied[1], picked[1])
+
+
+def test_a_query_has_the_same_answer_alone_as_among_many() -> None:
+    rows = np.random.default_rng(1).normal(size=(5_000, 48)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    index = FaissIndex(48)
+    index.add(np.arange(5_000) * 3, rows)
+    queries = np.ascontiguousarray(rows[:150] + rows[150:300])
+    scores, ids = index.search(queries, 60)
+    for query, own_scores, own_ids in zip(queries, scores, ids, strict=True):
+        (alone,), (those,) = index.search(query[None], 60)
+        np.testing.assert_array_equal(own_scores, alone)
+        np.testing.assert_array_equal(own_ids, those)
+
+
+def test_every_finite_float16_is_decoded_exactly() -> None:
+    every = np.arange(-(2**15), 2**15).astype(np.int16)
+    codes = every[np.isfinite(every.view(np.float16))].reshape(-1, 16)
+    (scores,), (rows,) = products.nearest(codes, np.eye(16, dtype=np.float32)[3:4], len(codes))
+    expected = codes.view(np.float16)[rows, 3].astype(np.float32)
+    np.testing.assert_array_equal(scores, expected)
+    assert sorted(rows) == list(range(len(codes)))
 
 
 def test_snapshot_returns_the_index_it_was_taken_of(tmp_path: Path) -> None:

@@ -6,11 +6,12 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from mmsearch.catalog.database import Database, fact, set_fact
+from mmsearch.catalog.database import Database, fact
+from mmsearch.catalog.wording import WORDS_SEQ
 from mmsearch.errors import UsageError
 from mmsearch.lexical import spelling
 from mmsearch.lexical.words import Word, words_of
@@ -36,39 +37,6 @@ MAX_COMPARED = 2_000
 MAX_FOLLOWED = 0.2
 LAST = "\U0010ffff"  # behind every word with the same beginning
 
-# Which change last altered the words; changes of numbers and vectors leave them alone.
-WORDS_SEQ = "words_seq"
-
-# Parts of the transaction with the sequence number :seq. An item's further pictures are found by
-# what they show: its words are its own.
-_FORGET = """DELETE FROM words WHERE rowid IN (
-    SELECT items.id FROM items JOIN words ON words.rowid = items.id
-    WHERE items.content_seq = :seq AND (
-        items.state <> 'live' OR items.picture_of IS NOT NULL
-        OR words.text <> searchable(items.text)
-        OR words.names <> searchable_attributes(items.attributes)
-        OR words."key" <> searchable(items."key")))"""
-_LEARN = """INSERT INTO words (rowid, text, names, "key")
-    SELECT id, searchable(text), searchable_attributes(attributes), searchable("key")
-    FROM items WHERE content_seq = :seq AND state = 'live' AND picture_of IS NULL
-    AND NOT EXISTS (SELECT 1 FROM words WHERE words.rowid = items.id)"""
-_TYPE = """CASE each.type
-        WHEN 'text' THEN 'string' WHEN 'array' THEN 'list'
-        WHEN 'integer' THEN 'number' WHEN 'real' THEN 'number'
-        WHEN 'true' THEN 'boolean' WHEN 'false' THEN 'boolean' ELSE each.type END"""
-_TYPES = f"""INSERT OR IGNORE INTO attribute_types SELECT DISTINCT each.key, {_TYPE}
-    FROM items, json_each(items.attributes) AS each
-    WHERE items.content_seq = :seq AND items.state = 'live'"""
-
-# Of attributes that had values of several types, those types that no item has any more. A type
-# that is still there is found early; only one that went costs a look at each item (0.5 s of
-# 100,000 with ten attributes).
-OUTLIVED_TYPES = f"""SELECT name, type FROM attribute_types AS known
-    WHERE name IN (SELECT name FROM attribute_types WHERE type <> 'null'
-        GROUP BY name HAVING count(*) > 1)
-    AND NOT EXISTS (SELECT 1 FROM items, json_each(items.attributes) AS each
-        WHERE items.state = 'live' AND each.key = known.name AND {_TYPE} = known.type)"""
-
 
 @dataclass(frozen=True)
 class WordMatch:
@@ -82,15 +50,6 @@ class WordMatch:
     terms: tuple[str, ...]
     corrected: bool
     items: int
-
-
-def follow(connection: sa.Connection, seq: int) -> None:
-    """Part of a transaction: bring words and types up to date with the items that it changed."""
-    number = {"seq": seq}
-    changed = [connection.exec_driver_sql(sql, number).rowcount for sql in (_FORGET, _LEARN)]
-    if any(changed):
-        set_fact(connection, WORDS_SEQ, str(seq))
-    connection.exec_driver_sql(_TYPES, number)
 
 
 class Lexical:
@@ -311,7 +270,7 @@ def _occurrences(
         f" WHERE term >= ? AND term <= ?{only}",
         (*WEIGHTS, word.text, last, *ids),
     )
-    return ((row[0], row[1]) for row in found)
+    return _tuples(found)
 
 
 def _lengths(connection: sa.Connection, among: Ids | None = None) -> Iterator[tuple[int, float]]:
@@ -322,7 +281,15 @@ def _lengths(connection: sa.Connection, among: Ids | None = None) -> Iterator[tu
     found = connection.exec_driver_sql(
         f"SELECT id, sz FROM words_docsize WHERE true{only} ORDER BY id", ids
     )
-    return ((row[0], length_of(row[1])) for row in found)
+    return ((item, length_of(size)) for item, size in _tuples(found))
+
+
+def _tuples(found: sa.CursorResult[Any]) -> Iterator[Any]:
+    """The rows as the driver gives them: SQLAlchemy's are four times as dear, which counts where a
+    common word has as many as there are items."""
+    assert found.cursor is not None, "rows were asked for"
+    rows: Iterator[Any] = iter(found.cursor.fetchone, None)
+    return rows
 
 
 def _only(column: str, ids: Ids | None) -> tuple[str, tuple[str, ...]]:

@@ -72,17 +72,18 @@ class VectorFile:
         return checksum(self._mapped(first + count)[first : first + count])
 
     def _mapped(self, needed: int) -> npt.NDArray[np.float16]:
-        if self._map is None or len(self._map) < needed:
+        mapped = self._map  # another thread may exchange it
+        if mapped is None or len(mapped) < needed:
             size = self.path.stat().st_size if self.path.exists() else 0
             if size < needed * self._row_bytes:
                 raise CorruptionError(
                     f"{self.path} holds {size // self._row_bytes} vectors but the catalog speaks "
                     f"of {needed}: it was cut short. Run `mmsearch check --repair`"
                 )
-            self._map = np.memmap(
+            mapped = self._map = np.memmap(
                 self.path, dtype=np.float16, mode="r", shape=(size // self._row_bytes, self.dim)
             )
-        return self._map
+        return mapped
 
 
 def checksum(rows: npt.NDArray[np.float16]) -> bytes:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import faiss
 import numpy as np
 
+from mmsearch.index import products
 from mmsearch.index.engine import KindName, Plan
 from mmsearch.index.stored import RowStore
 
@@ -27,6 +28,8 @@ KIND = "exact float16 (IndexScalarQuantizer, inner product)"
 #     copied       0.07   0.45    2.7     7.5      22     114
 #     bitmap       0.52   0.88    2.4     5.7      10      13      13
 MAX_COPIED = 2_000
+# So many more than k are taken of a matrix product, whose rounding is another, and scored again.
+SPARE = 8
 
 
 class FaissIndex:
@@ -108,7 +111,7 @@ class FaissIndex:
         ids = faiss.vector_to_array(self._index.id_map)
         flat = faiss.downcast_index(self._index.index)
         if rows is None or plan.way == "all":
-            scores, found = flat.search(queries, k)
+            scores, found = self._among_all(flat, queries, k)
         elif plan.way == "copied":
             scores, places = self._copy_of(flat, rows).search(queries, k)
             found = rows[places]
@@ -120,6 +123,23 @@ class FaissIndex:
         found = ids[found]
         order = np.lexsort((found, -scores), axis=1)
         return np.take_along_axis(scores, order, axis=1), np.take_along_axis(found, order, axis=1)
+
+    def _among_all(
+        self, flat: Any, queries: Vectors, k: int
+    ) -> tuple[Vectors, npt.NDArray[np.int64]]:
+        """Scores and rows, each (n, k). A query has the same scores alone as among many."""
+        if len(queries) < products.FEWEST or len(self) <= MAX_COPIED:
+            scores, rows = flat.search(queries, k)
+            return scores, rows
+        some = min(k + SPARE, len(self))
+        _, nearest = products.nearest(self._codes(flat).view(np.int16), queries, some)
+        scores = np.empty((len(queries), k), np.float32)
+        rows = np.empty((len(queries), k), np.int64)
+        for number, own in enumerate(np.sort(nearest, axis=1)):
+            query = queries[number : number + 1]
+            scores[number], places = self._copy_of(flat, own).search(query, k)
+            rows[number] = own[places]
+        return scores, rows
 
     def _plan(self, rows: npt.NDArray[np.int64] | None) -> Plan:
         size = len(self)
@@ -141,10 +161,14 @@ class FaissIndex:
         return np.flatnonzero(chosen)
 
     @staticmethod
-    def _copy_of(flat: Any, rows: npt.NDArray[np.int64]) -> Any:
+    def _codes(flat: Any) -> npt.NDArray[np.uint8]:
+        """(n, 2 d), as they lie in the index."""
+        codes = faiss.rev_swig_ptr(flat.codes.data(), flat.codes.size())
+        rows: npt.NDArray[np.uint8] = codes.reshape(-1, flat.code_size)
+        return rows
+
+    def _copy_of(self, flat: Any, rows: npt.NDArray[np.int64]) -> Any:
         """An index of these rows alone, with the same codes."""
-        size = flat.codes.size() // max(flat.ntotal, 1)
-        codes = faiss.rev_swig_ptr(flat.codes.data(), flat.codes.size()).reshape(-1, size)
         copy = faiss.IndexScalarQuantizer(flat.d, flat.sq.qtype, flat.metric_type)
-        copy.add_sa_codes(np.ascontiguousarray(codes[rows]))
+        copy.add_sa_codes(np.ascontiguousarray(self._codes(flat)[rows]))
         return copy

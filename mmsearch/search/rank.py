@@ -8,16 +8,17 @@ asked for at any depth, pages fit together, and k answers come whenever k exist.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mmsearch.catalog.catalog import Catalog
+from mmsearch.pool import Threads
 from mmsearch.ranking.ranked import Ranked, ranked
 from mmsearch.search.indexes import Indexes
-from mmsearch.types import Fusion, Modality, Ranking
+from mmsearch.types import MODALITIES, Fusion, Modality, Ranking
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -50,7 +51,7 @@ class Search:
     allowed: Ids | None = None
     judged: bool = True  # whether relevances are wanted
     # What is known already of its first block: the best `depth` by these vectors.
-    begun: Mapping[Modality, Ranked] = field(default_factory=dict)
+    begun: Mapping[Ranking, Ranked] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +81,7 @@ class Rankings:
         self._catalog = catalog
         self._indexes = indexes
         self._relevance = relevance
+        self._threads = Threads(len(MODALITIES))
 
     def blocks(self, search: Search) -> Iterator[Block]:
         """The whole ranking, a block at a time; no item comes twice."""
@@ -102,10 +104,17 @@ class Rankings:
         for number, search in enumerate(searches):
             for modality in search.vectors if search.allowed is None else ():
                 together.setdefault((modality, search.depth), []).append(number)
-        begun: dict[int, dict[Modality, Ranked]] = {}
-        for (modality, depth), numbers in together.items():
-            rows = np.stack([searches[number].vectors[modality] for number in numbers])
-            for number, ranking in zip(numbers, self._nearest(modality, rows, depth), strict=True):
+        found = self._threads.each(
+            self._nearest(
+                modality,
+                np.stack([searches[number].vectors[modality] for number in numbers]),
+                depth,
+            )
+            for (modality, depth), numbers in together.items()
+        )
+        begun: dict[int, dict[Ranking, Ranked]] = {}
+        for ((modality, _), numbers), rankings in zip(together.items(), found, strict=True):
+            for number, ranking in zip(numbers, rankings, strict=True):
                 begun.setdefault(number, {})[modality] = ranking
         return [
             replace(search, begun=begun.get(number, {})) for number, search in enumerate(searches)
@@ -113,28 +122,41 @@ class Rankings:
 
     def _nearest(
         self, modality: Modality, vectors: Vectors, depth: int, allowed: Ids | None = None
-    ) -> list[Ranked]:
-        """The best `depth` by cosine with each of the vectors (n, d)."""
-        scores, ids = self._indexes.get(modality).search(vectors, depth, allowed)
-        return [
-            Ranked(row_ids, row_scores.astype(np.float64))
-            for row_ids, row_scores in zip(ids, scores, strict=True)
-        ]
+    ) -> Callable[[], list[Ranked]]:
+        """What finds the best `depth` by cosine with each of the vectors (n, d), in any thread."""
+        index = self._indexes.get(modality)  # reads the catalog, which is this thread's alone
+
+        def nearest() -> list[Ranked]:
+            scores, ids = index.search(vectors, depth, allowed)
+            return [
+                Ranked(row_ids, row_scores.astype(np.float64))
+                for row_ids, row_scores in zip(ids, scores, strict=True)
+            ]
+
+        return nearest
 
     def _lists(self, search: Search, depth: int) -> dict[Ranking, Ranked]:
         lists: dict[Ranking, Ranked] = {}
-        for modality, vector in search.vectors.items():
-            if depth == search.depth and modality in search.begun:
-                lists[modality] = search.begun[modality]
-            else:
-                (lists[modality],) = self._nearest(modality, vector[None], depth, search.allowed)
+        if depth == search.depth:
+            lists.update(search.begun)
+        left: dict[Ranking, Callable[[], list[Ranked]]] = {
+            modality: self._nearest(modality, vector[None], depth, search.allowed)
+            for modality, vector in search.vectors.items()
+            if modality not in lists
+        }
         if search.words:
-            found = self._catalog.lexical_search(search.words, depth, search.allowed)
-            lists["lexical"] = Ranked(
-                np.array([item for item, _ in found], np.int64),
-                np.array([score for _, score in found], np.float64),
-            )
+            # The last one is this thread's: words are the catalog's.
+            left["lexical"] = lambda: [self._by_lexical(search, depth)]
+        for name, (ranking,) in zip(left, self._threads.each(left.values()), strict=True):
+            lists[name] = ranking
         return lists
+
+    def _by_lexical(self, search: Search, depth: int) -> Ranked:
+        found = self._catalog.lexical_search(search.words, depth, search.allowed)
+        return Ranked(
+            np.array([item for item, _ in found], np.int64),
+            np.array([score for _, score in found], np.float64),
+        )
 
     def _fuse(self, search: Search, lists: Mapping[Ranking, Ranked]) -> Block:
         ids = np.unique(np.concatenate([ranking.ids for ranking in lists.values()]))
