@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,3 +62,72 @@ def test_counts_are_those_of_the_items_whatever_was_written(
         connection.row_factory = sqlite3.Row
         expected = dict(connection.execute(COUNTED).fetchone())
     assert counts == expected | {"failures": 0}
+
+
+DEFINITION = """SELECT id, searchable(text), searchable_attributes(attributes), searchable("key")
+    FROM items WHERE state = 'live' AND picture_of IS NULL ORDER BY id"""
+TYPES = """SELECT DISTINCT each.key, each.type FROM items, json_each(items.attributes) AS each
+    WHERE items.state = 'live'"""
+JSON_TYPES = {"text": "string", "array": "list", "integer": "number", "real": "number"} | {
+    "true": "boolean",
+    "false": "boolean",
+}
+values: st.SearchStrategy[Any] = st.sampled_from(
+    ["Rød", "rod", "https://x.org", ["a", 1, "皮靴"], 1, 2.5, True, None, {}]
+)
+attributes = st.dictionaries(st.sampled_from(["p", "q"]), values)
+contents = st.lists(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["put", "set", "live", "missing", "removed"]),
+            st.integers(1, 6),
+            st.none() | st.sampled_from(["Red shoe", "red shoe", "Café"]),
+            attributes,
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    max_size=8,
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(contents)
+def test_words_and_types_are_those_of_the_items_whatever_was_written(
+    tmp_path_factory: pytest.TempPathFactory, batches: list[list[tuple[str, int, Any, Any]]]
+) -> None:
+    path = tmp_path_factory.mktemp("words") / "catalog.sqlite3"
+    catalog = Catalog(path, create=True)
+    types: set[tuple[str, str]] = set()
+    for batch in batches:
+        known = catalog.by_key(f"k{number}" for _, number, _, _ in batch)
+        ids = {key: item.id for key, item in known.items()}
+        puts = {number: (text, given) for what, number, text, given in batch if what == "put"}
+        write = Write(
+            items=[
+                row(number, b"a", b"b" if text else None)
+                | {"id": ids.get(f"k{number}"), "text": text, "attributes": given}
+                for number, (text, given) in puts.items()
+            ]
+        )
+        for what, number, _, _ in batch:
+            if what not in ("put", "set") and f"k{number}" in ids and number not in puts:
+                write.states.setdefault(what, []).append(ids.pop(f"k{number}"))
+        catalog.commit(write)
+        types |= _types(path)
+        given = {ids[f"k{n}"]: new for what, n, _, new in batch if what == "set" and f"k{n}" in ids}
+        if given:
+            catalog.set_attributes(given)
+        types |= _types(path)
+    with catalog._database.reading() as connection:
+        stored = connection.exec_driver_sql("SELECT rowid, * FROM words ORDER BY rowid").all()
+        assert stored == connection.exec_driver_sql(DEFINITION).all()
+        connection.exec_driver_sql("INSERT INTO words (words) VALUES ('integrity-check')")
+    known_types = {(name, one) for name, some in catalog.attribute_types().items() for one in some}
+    catalog.close()
+    assert known_types == types
+
+
+def _types(path: Path) -> set[tuple[str, str]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return {(name, JSON_TYPES.get(one, one)) for name, one in connection.execute(TYPES)}

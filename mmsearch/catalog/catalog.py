@@ -12,10 +12,12 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from mmsearch.catalog import lexical
-from mmsearch.catalog.database import CHUNK, Database, chunks, fact, to_json
+from mmsearch.catalog.database import CHUNK, Database, chunks, fact
 from mmsearch.catalog.records import Content, EncoderInfo, StoredItem, Write
 from mmsearch.catalog.schema import attribute_types, embeddings, failures, items, runs
 from mmsearch.catalog.spaces import Spaces, insert_vectors
+from mmsearch.catalog.wording import OUTLIVED_TYPES
+from mmsearch.catalog.writing import set_state, write_attributes, write_items
 from mmsearch.types import FileStamp, Modality
 
 if TYPE_CHECKING:
@@ -52,16 +54,9 @@ class Catalog:
         Vectors belong to the current space: live items that waited for them change as well.
         """
         with self._database.changing() as (connection, seq):
-            _write_items(connection, seq, write.items)
+            write_items(connection, seq, write.items)
             for state, ids in write.states.items():
-                values: dict[str, Any] = {"state": state, "seq": seq, "content_seq": seq}
-                if state == "removed":
-                    values |= {"key": None, "text": None, "attributes": {}, "told": None}
-                    values |= {"picture_of": None, "url": None}
-                for part in chunks(ids):
-                    connection.execute(sa.update(items).where(items.c.id.in_(part)).values(values))
-            if write.items or any(write.states.values()):
-                lexical.follow(connection, seq)
+                set_state(connection, seq, state, ids)
             if write.vectors is not None:
                 insert_vectors(connection, seq, write.vectors)
                 for modality, digest in (
@@ -94,29 +89,13 @@ class Catalog:
         What their rows told of is kept beside them. The items' own sequence numbers stay: an index
         of vectors has nothing to learn of it.
         """
-        statement = (
-            sa.update(items)
-            .where(items.c.id == sa.bindparam("item_id"))
-            .values(
-                attributes=sa.bindparam("new"),
-                told=sa.func.coalesce(items.c.told, items.c.attributes),
-                content_seq=sa.bindparam("change"),
-            )
-        )
         with self._database.changing() as (connection, seq):
-            connection.execute(
-                statement,
-                [
-                    {"item_id": item, "new": dict(new), "change": seq}
-                    for item, new in attributes.items()
-                ],
-            )
-            lexical.follow(connection, seq)
+            write_attributes(connection, seq, attributes)
 
     def forget_types(self) -> None:
         """Forget that an attribute had values of another type once, when no live item has one."""
         with self._database.reading() as connection:
-            outlived = connection.exec_driver_sql(lexical.OUTLIVED_TYPES).all()
+            outlived = connection.exec_driver_sql(OUTLIVED_TYPES).all()
         if outlived:
             with self._database.changing() as (connection, _seq):
                 for name, of_type in outlived:
@@ -341,33 +320,6 @@ class Catalog:
         """SQLite's own verdict; "ok" when nothing is wrong."""
         with self._database.reading() as connection:
             return str(connection.exec_driver_sql("PRAGMA quick_check").scalar())
-
-
-def _write_items(connection: sa.Connection, seq: int, rows: list[dict[str, Any]]) -> None:
-    """New rows have the id None. All rows have the same columns."""
-    if not rows:
-        return
-    # As text: SQLAlchemy's own way through each value took as long as SQLite.
-    columns = [name for name in rows[0] if name != "id"]
-    in_json = {name for name in columns if isinstance(items.c[name].type, sa.JSON)}
-
-    def values(row: Mapping[str, Any]) -> list[Any]:
-        return [
-            to_json(value) if name in in_json and (value := row[name]) is not None else row[name]
-            for name in columns
-        ]
-
-    quoted = [f'"{name}"' for name in (*columns, "seq", "content_seq")]
-    new = [(*values(row), seq, seq) for row in rows if row["id"] is None]
-    old = [(*values(row), seq, seq, row["id"]) for row in rows if row["id"] is not None]
-    if new:
-        places = ", ".join("?" * len(quoted))
-        connection.exec_driver_sql(
-            f"INSERT INTO items ({', '.join(quoted)}) VALUES ({places})", new
-        )
-    if old:
-        sets = ", ".join(f"{name} = ?" for name in quoted)
-        connection.exec_driver_sql(f"UPDATE items SET {sets} WHERE id = ?", old)
 
 
 def _by_id(since: int) -> sa.ColumnElement[int]:

@@ -66,7 +66,7 @@ class Database:
     def _create(self) -> None:
         with self._engine.begin() as connection:
             schema.metadata.create_all(connection)
-            for statement in (*schema.WORD_TABLES, *schema.TALLYING):
+            for statement in schema.WORD_TABLES:
                 connection.exec_driver_sql(statement)
             set_fact(connection, "schema", str(schema.SCHEMA_VERSION))
             set_fact(connection, "seq", "0")

@@ -17,7 +17,7 @@ from sqlalchemy import (
 
 from mmsearch.lexical.words import TOKENIZER
 
-SCHEMA_VERSION = 5  # a new one brings a step in migrations.py
+SCHEMA_VERSION = 6  # a new one brings a step in migrations.py
 
 metadata = MetaData()
 
@@ -124,7 +124,7 @@ runs = Table(
 
 # How many items are in which state, with a picture or a text, or are a further picture of another
 # item: every query asks how many there are, and counting takes a look at each (60 ms of 100,000).
-# Kept by the triggers TALLYING; no row of `items` is ever deleted.
+# Kept by writing.py; no row of `items` is ever deleted.
 tallies = Table(
     "tallies",
     metadata,
@@ -133,21 +133,6 @@ tallies = Table(
     Column("has_text", Integer, primary_key=True, autoincrement=False),
     Column("further", Integer, primary_key=True, autoincrement=False),
     Column("items", Integer, nullable=False),
-)
-_MORE = """INSERT INTO tallies VALUES (new.state, new.image_digest IS NOT NULL,
-        new.text_digest IS NOT NULL, new.picture_of IS NOT NULL, 1)
-    ON CONFLICT DO UPDATE SET items = items + 1;"""
-_LESS = """UPDATE tallies SET items = items - 1 WHERE state = old.state
-    AND has_image = (old.image_digest IS NOT NULL) AND has_text = (old.text_digest IS NOT NULL)
-    AND further = (old.picture_of IS NOT NULL);"""
-TALLYING = (
-    f"CREATE TRIGGER tally_more AFTER INSERT ON items BEGIN {_MORE} END",
-    f"""CREATE TRIGGER tally_anew
-    AFTER UPDATE OF state, image_digest, text_digest, picture_of ON items
-    WHEN old.state <> new.state
-    OR (old.image_digest IS NULL) <> (new.image_digest IS NULL)
-    OR (old.text_digest IS NULL) <> (new.text_digest IS NULL)
-    OR (old.picture_of IS NULL) <> (new.picture_of IS NULL) BEGIN {_LESS} {_MORE} END""",
 )
 
 # The words of live items, folded, for search by BM25; two views of FTS5's own on its index.
@@ -159,7 +144,6 @@ WORD_TABLES = (
 
 __all__ = [
     "SCHEMA_VERSION",
-    "TALLYING",
     "WORD_TABLES",
     "attribute_types",
     "batches",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,13 +58,26 @@ def searchable(text: str | None) -> str:
     return _UNSPACED.sub(_spaced_pairs, fold(text))
 
 
-def searchable_attributes(attributes: str) -> str:
-    """What of an item's attributes (JSON) is handed to FTS5: strings and lists of strings.
+def searchable_names(attributes: Mapping[str, Any]) -> str:
+    """What of an item's attributes is handed to FTS5: strings and lists of strings.
 
     Numbers and truths are for filters; web addresses and strings of over MAX_ATTRIBUTE characters
     would only find by accident.
     """
-    return " \n ".join(searchable(text) for text in _strings(json.loads(attributes)))
+    found: list[str] = []
+    for value in attributes.values():
+        ones = value if isinstance(value, list | tuple) else (value,)
+        found += [
+            searchable(one)
+            for one in ones
+            if isinstance(one, str) and len(one) <= MAX_ATTRIBUTE and "://" not in one
+        ]
+    return " \n ".join(found)
+
+
+def searchable_attributes(attributes: str) -> str:
+    """`searchable_names` of JSON, as SQLite holds it."""
+    return searchable_names(json.loads(attributes))
 
 
 def words_of(query: str, *, prefix: bool = False) -> list[Word]:
@@ -105,10 +118,3 @@ def _spaced_pairs(run: re.Match[str]) -> str:
     text = run[0]
     pairs = " ".join(text[start : start + 2] for start in range(len(text)))
     return f" {pairs} "
-
-
-def _strings(attributes: dict[str, Any]) -> Iterator[str]:
-    for value in attributes.values():
-        for one in value if isinstance(value, list) else (value,):
-            if isinstance(one, str) and len(one) <= MAX_ATTRIBUTE and "://" not in one:
-                yield one
