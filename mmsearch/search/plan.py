@@ -95,11 +95,16 @@ class Planner:
             if to != "both" or (weights[modality] and len(self._indexes.get(modality)))
         ]
         texts = self._terms.texts(terms, query.templates)
+        # A picture's vector is the same for every modality, and takes a pass of the encoder.
+        pictures = [None if term.image is None else self._terms.part(term, texts) for term in terms]
         vectors: dict[Modality, Vectors] = {}
         of: Modality = "text"
         for modality in wanted:
             prefer = modality if to == "both" else "image"
-            parts = [self._terms.part(term, texts, prefer) for term in terms]
+            parts = [
+                known or self._terms.part(term, texts, prefer)
+                for term, known in zip(terms, pictures, strict=True)
+            ]
             vectors[modality] = sum_parts(parts, modality, self._relevance.spread)
             of = max(parts, key=lambda part: abs(part.weight)).modality
         return vectors, of

@@ -46,7 +46,9 @@ async def upsert(shared: Services, items: Sequence[ItemIn]) -> Written:
     for places in _runs([item.key for item in items]):
         rows: dict[int, dict[str, Any]] = {}
         for place in places:
-            row = await shared.on_pictures(_row, items[place], shared.settings)
+            item = items[place]
+            run = shared.on_pictures if item.image_url is None else shared.on_network
+            row = await run(_row, item, shared.settings)
             if isinstance(row, str):
                 written.reasons[place] = row
             else:

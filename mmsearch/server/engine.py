@@ -99,10 +99,10 @@ class Engine:
     async def check(self) -> None:
         """See that a query is answered, now or less than a second ago.
 
-        Raises what `answer` does, and Problem while models and index are still being loaded.
+        Raises what `answer` does, and Problem while model and index are still being loaded.
         """
-        if not self.warm.is_set() or self._image_tower.warming:
-            raise Problem(503, "still loading models and index", {"Retry-After": str(RETRY_S)})
+        if not self.warm.is_set():
+            raise Problem(503, "still loading model and index", {"Retry-After": str(RETRY_S)})
         if self._checked is None or time.monotonic() >= self._check_after:
             self._checked = asyncio.ensure_future(self.answer(WARM_UP))
             self._check_after = time.monotonic() + CHECK_S

@@ -20,17 +20,10 @@ class ImageTower:
         self._collection = collection
         self._settings = settings
         self._thread = ThreadPoolExecutor(1, "image tower")
-        self._warming: Future[None] | None = None
-
-    @property
-    def warming(self) -> bool:
-        """What `warm` began is not over yet, in whichever way."""
-        return self._warming is not None and not self._warming.done()
 
     def warm(self) -> None:
         """Begin to load it. For any thread; a fault is logged, and met again by who needs it."""
-        self._warming = self._thread.submit(self._collection.load_image_tower)
-        self._warming.add_done_callback(_log_fault)
+        self._thread.submit(self._collection.load_image_tower).add_done_callback(_log_fault)
 
     async def ready(self) -> None:
         """Wait until it is loaded: that of the model that the collection has by now.

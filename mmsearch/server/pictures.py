@@ -22,6 +22,9 @@ SIZES = (128, 256, 512, 1024)
 # What an uploaded JPEG is scaled down to on decoding, at least twice this much a side: more than
 # any encoder looks at (SigLIP's 512), and for most pictures what indexing decodes them at.
 _QUERY_TARGET = 256
+# What is kept of any other upload until its query is answered: 12 MB at most. Of a blank PNG 150 kB
+# are 50 million pixels.
+_QUERY_SIDE = 2048
 _WHOLE = 1 << 20  # a target that asks for every pixel of a JPEG
 _QUALITY = 82  # about 8 kB at 256 pixels
 
@@ -64,7 +67,9 @@ def decode_upload(data: bytes, max_pixels: int) -> Image.Image:
     """An upright RGB picture to search with. Raises ImageError, Problem."""
     contents = read(data)
     require_pixels(contents, max_pixels)
-    return decode(contents, _QUERY_TARGET).image
+    image = decode(contents, _QUERY_TARGET).image
+    image.thumbnail((_QUERY_SIDE, _QUERY_SIDE))
+    return image
 
 
 def original(path: Path, digest: bytes, *, metadata: bool) -> Sent:

@@ -49,6 +49,7 @@ class Services:
         self.thumbnails = Thumbnails(settings.thumbnail_cache_bytes)
         metrics.watch_index_lag(self._index_lag)
         self._pictures = ThreadPoolExecutor(settings.picture_workers, "pictures")
+        self._fetching = ThreadPoolExecutor(settings.picture_workers, "fetch")
 
     async def start(self) -> None:
         self.engine.start()
@@ -60,6 +61,7 @@ class Services:
         await self.engine.close()
         await self.writer.close()
         await asyncio.to_thread(self._pictures.shutdown)
+        await asyncio.to_thread(self._fetching.shutdown)
         self.shelf.close()
         self.answers.close()
 
@@ -70,6 +72,10 @@ class Services:
     async def on_pictures(self, work: Callable[..., T], *arguments: Any) -> T:
         """`work(*arguments)` in one of the few threads that decode pictures."""
         return await asyncio.get_running_loop().run_in_executor(self._pictures, work, *arguments)
+
+    async def on_network(self, work: Callable[..., T], *arguments: Any) -> T:
+        """`work(*arguments)` in one of the few threads that wait for other hosts."""
+        return await asyncio.get_running_loop().run_in_executor(self._fetching, work, *arguments)
 
 
 def services_of(request: Request) -> Services:

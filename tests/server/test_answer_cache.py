@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -90,3 +91,16 @@ def test_answers_are_kept_up_to_their_bytes(folder: Path, encoder: ColourEncoder
         for _ in range(2):
             assert client.post("/v1/search", json=ASKED).status_code == 200
         assert lookups(client) == (0, 2)
+
+
+def test_long_requests_take_no_more_room_than_short_ones(folder: Path) -> None:
+    root = folder / ".mmsearch"
+    answers = AnswerCache(root / "catalog.sqlite3", root / "concepts.json", 1_000_000)
+    stamp = answers.stamp()
+    tracemalloc.start()
+    for number in range(100):
+        answers.put(f"{number} {'x' * 100_000}", stamp, b"no hits")
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    answers.close()
+    assert kept < 1_000_000

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +109,28 @@ def test_picture_by_address_is_refused_unless_its_host_is_allowed(client: TestCl
     assert "--allow-url" in result["reason"]
     both = {**item, "image_base64": encoded(picture("red"))}
     assert client.post("/v1/items", json={"items": [both]}).status_code == 422
+
+
+def test_slow_host_of_pictures_holds_no_other_picture_up(
+    folder: Path, encoder: ColourEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered = threading.Event()
+
+    def fetch_slowly(*_arguments: object, **_options: object) -> bytes:
+        assert answered.wait(30)
+        return picture("yellow")
+
+    monkeypatch.setattr("mmsearch.fetch.fetch_image", fetch_slowly)
+    with (
+        serving(folder, encoder, url_hosts=("cdn.example.com",)) as client,
+        ThreadPoolExecutor(4) as others,
+    ):
+        item = {"key": "slow", "image_url": "https://cdn.example.com/a.png"}
+        slow = [others.submit(client.post, "/v1/items", json={"items": [item]}) for _ in range(4)]
+        assert client.get("/v1/thumbnails/red.png").status_code == 200
+        assert not any(one.done() for one in slow)
+        answered.set()
+        assert [one.result().status_code for one in slow] == [200] * 4
 
 
 def test_picture_with_too_many_pixels_is_refused_by_its_header(

@@ -11,7 +11,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 import mmsearch
-from mmsearch.server.pictures import Thumbnails, snapped
+from mmsearch.server.pictures import Thumbnails, decode_upload, snapped
 from tests.server.worlds import picture
 from tests.support import ColourEncoder, paint
 
@@ -60,6 +60,13 @@ def test_browsers_may_keep_pictures(client: TestClient) -> None:
         head = client.head(address)
         assert (head.status_code, head.content) == (200, b"")
         assert head.headers["content-length"] == str(len(first.content))
+
+
+def test_large_upload_is_kept_small_until_it_is_answered() -> None:
+    blank = picture("red", (6000, 300))
+    assert len(blank) < 50_000
+    assert decode_upload(blank, 10**7).size == (2048, 102)
+    assert decode_upload(picture("red", (2000, 300)), 10**7).size == (2000, 300)
 
 
 def test_new_picture_under_the_same_key_has_another_tag(

@@ -56,7 +56,7 @@ async def health() -> HealthOut:
 
 @router.get("/readyz", tags=["server"], operation_id="ready", responses=responses(503, 504))
 async def ready(shared: Shared) -> HealthOut:
-    """It can answer: the models are loaded and the index is where the catalog is."""
+    """It can answer: the model is loaded and the index is where the catalog is."""
     await shared.engine.check()
     return HealthOut(status="ready", sequence=await asyncio.to_thread(shared.shelf.sequence))
 

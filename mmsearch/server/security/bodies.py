@@ -13,11 +13,12 @@ from mmsearch.server.bodies import media_type
 from mmsearch.server.security.json_shape import JsonShape
 from mmsearch.server.security.refusal import Facts, Refusal, facts_of, has_body, refuse
 from mmsearch.server.security.requests import header_values
-from mmsearch.server.settings import MIB, Settings
+from mmsearch.server.settings import KIB, MIB, Settings
 
 # Of all that holds no pictures: a query may exclude thousands of keys, but has no use for more.
 SMALL_BYTES = 4 * MIB
 _LARGE = {"/v1/items", "/v1/search/image", "/v1/evaluate"}
+FEEDBACK_BYTES = 64 * KIB  # kept on disk for good, and whoever may read may send it
 # The engine has the same limit and a better message: it goes first.
 _GRACE_S = 1.0
 
@@ -53,8 +54,10 @@ class _Body:
     """Counts one body."""
 
     def __init__(self, settings: Settings, facts: Facts, kind: str, lines: bool) -> None:
-        most = settings.max_body_bytes
-        self.limit = most if facts.route.template in _LARGE else min(most, SMALL_BYTES)
+        self.limit = settings.max_body_bytes
+        if facts.route.template not in _LARGE:
+            small = facts.route.template == "/v1/feedback"
+            self.limit = min(self.limit, FEEDBACK_BYTES if small else SMALL_BYTES)
         self.lines = lines  # without an end; each line has the limit, which its reader keeps
         self._facts = facts
         self._shape = (
