@@ -18,9 +18,7 @@ def main() -> None:
     if "--socket" in sys.argv:
         from mmsearch.cli import over_socket
 
-        code = over_socket.run(sys.argv[1:])
-        if code is not None:
-            os._exit(code)
+        over_socket.exit_if_answered(sys.argv[1:])
     from mmsearch.cli import oneshot
 
     try:

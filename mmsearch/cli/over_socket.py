@@ -22,6 +22,13 @@ BROKEN_PIPE = 141
 _WHOLE = ("-h", "--help", "--")  # whatever stands with these, the whole program reads it
 
 
+def exit_if_answered(arguments: list[str]) -> None:
+    """End the process with the exit code of `run`; comes back where that did nothing."""
+    code = run(arguments)
+    if code is not None:
+        os._exit(code)  # everything was flushed, and nothing is left to be closed
+
+
 def run(arguments: list[str]) -> int | None:
     """Answer on stdout and stderr, and give the exit code; None: nothing was done, and the whole
     program says why."""
@@ -100,6 +107,18 @@ def address(root: str) -> str:
     """
     path = os.path.join(root, NAME)
     return path if len(os.fsencode(path)) <= MOST_BYTES else os.path.relpath(path)
+
+
+def require_address(root: str) -> None:
+    """Raises StorageError for a socket that has no address from here."""
+    from mmsearch.errors import StorageError
+
+    length = len(os.fsencode(address(root)))
+    if length > MOST_BYTES:
+        raise StorageError(
+            f"the path of the socket {os.path.join(root, NAME)} is too long ({length} bytes, "
+            f"{MOST_BYTES} at most): go to the collection's own folder, from where it is short"
+        )
 
 
 def written(code: int, out: bytes, err: bytes) -> bytes:

@@ -311,7 +311,8 @@ def _require_for_socket(
 
 
 def _not_served(root: Path) -> ServerError:
-    """The answer would be printed already if there were a server."""
+    """The answer would be printed already if there were a server. Raises StorageError."""
+    over_socket.require_address(str(root))
     return ServerError(
         f"no server answers at {root / over_socket.NAME}: start `mmsearch serve --socket` there "
         "(anew, if it is of another version), or leave --socket out"

@@ -186,18 +186,14 @@ def listening_at_socket(root: Path) -> Iterator[socket.socket]:
 
     from mmsearch.layout import Layout
 
-    path, name = root / over_socket.NAME, over_socket.address(str(root))
-    if len(os.fsencode(name)) > over_socket.MOST_BYTES:
-        raise StorageError(
-            f"the socket's path is too long for an address, {path}: start the server in that "
-            f"directory, from where it is {over_socket.NAME}"
-        )
+    over_socket.require_address(str(root))
+    path = root / over_socket.NAME
     with Layout(root).serving(), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         mask = os.umask(0o177)
         try:
             if path.is_socket():  # of a server that was killed: a live one holds the lock
                 path.unlink()
-            listener.bind(name)
+            listener.bind(over_socket.address(str(root)))
         except OSError as error:
             raise StorageError(f"cannot make {path}: {error.strerror or error}") from error
         finally:
