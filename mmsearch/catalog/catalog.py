@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -59,18 +59,21 @@ class Catalog:
                 set_state(connection, seq, state, ids)
             if write.vectors is not None:
                 insert_vectors(connection, seq, write.vectors)
-                for modality, digest in (
-                    ("image", items.c.image_digest),
-                    ("text", items.c.text_digest),
-                ):
-                    for digests in chunks(d for m, d in write.vectors.names if m == modality):
-                        connection.execute(
-                            sa.update(items)
-                            .where(digest.in_(digests), items.c.state == "live")
-                            .values(seq=seq)
+                arrived: dict[Modality, list[bytes]] = {"image": [], "text": []}
+                for modality, digest in write.vectors.names:
+                    arrived[modality].append(digest)
+                for modality, digests in arrived.items():
+                    for part in chunks(digests):
+                        places = ", ".join("?" * len(part))
+                        connection.exec_driver_sql(
+                            f"UPDATE items SET seq = ? WHERE {modality}_digest IN ({places})"
+                            " AND state = 'live' AND seq < ?",
+                            (seq, *part, seq),
                         )
-            for keys in chunks(write.recovered):
-                connection.execute(sa.delete(failures).where(failures.c.key.in_(keys)))
+            if write.recovered:
+                connection.exec_driver_sql(
+                    "DELETE FROM failures WHERE key IN " + _GIVEN, (_json(write.recovered),)
+                )
             if write.failures:
                 statement = upsert(failures)
                 columns = ("reason", "size_bytes", "mtime_ns", "origin")
@@ -120,40 +123,37 @@ class Catalog:
     def stored(self) -> Iterator[StoredItem]:
         """Every item that is not removed."""
         with self._database.reading() as connection:
-            query = sa.select(items).where(items.c.state != "removed")
-            for row in connection.execution_options(yield_per=CHUNK).execute(query):
-                yield _stored(row)
+            found = connection.execution_options(yield_per=CHUNK).exec_driver_sql(
+                f"{_SELECT} state <> 'removed'"
+            )
+            yield from map(_stored, found)
 
     def item(self, key: str) -> StoredItem | None:
         return self.by_key([key]).get(key)
 
     def by_key(self, keys: Iterable[str]) -> dict[str, StoredItem]:
         """Items by key, live or missing; unknown keys are left out."""
-        found: dict[str, StoredItem] = {}
         with self._database.reading() as connection:
-            for part in chunks(keys):
-                query = sa.select(items).where(items.c.key.in_(part))
-                found.update((row.key, _stored(row)) for row in connection.execute(query))
-        return found
+            rows = connection.exec_driver_sql(f"{_SELECT} key IN {_GIVEN}", (_json(keys),))
+            return {item.key: item for item in map(_stored, rows)}
 
     def further_pictures(self, keys: Iterable[str]) -> dict[str, list[StoredItem]]:
         """By key, the items, live or missing, that are further pictures of that one."""
         found: dict[str, list[StoredItem]] = {}
         if not self.counts()["further_pictures"]:
             return found
+        among = f"{_SELECT} picture_of IN {_GIVEN} ORDER BY id"
         with self._database.reading() as connection:
-            for part in chunks(keys):
-                query = sa.select(items).where(items.c.picture_of.in_(part)).order_by(items.c.id)
-                for row in connection.execute(query):
-                    found.setdefault(row.picture_of, []).append(_stored(row))
+            for item in map(_stored, connection.exec_driver_sql(among, (_json(keys),))):
+                found.setdefault(str(item.picture_of), []).append(item)
         return found
 
     def items(self, ids: Iterable[int]) -> dict[int, StoredItem]:
         """Live items by id; ids that are not live are left out."""
+        among = f"{_SELECT} id IN {_GIVEN} AND state = 'live'"
         with self._database.reading() as connection:
-            rows = connection.exec_driver_sql(_LIVE_BY_ID, (json.dumps(list(ids)),)).all()
-        # The driver gives JSON as it is stored.
-        return {row.id: _stored(row, json.loads) for row in rows}
+            rows = connection.exec_driver_sql(among, (_json(ids),))
+            return {item.id: item for item in map(_stored, rows)}
 
     def changes(
         self, since: int, modality: Modality, fingerprint: str
@@ -331,25 +331,34 @@ def _by_id(since: int) -> sa.ColumnElement[int]:
     return items.c.id + 0 if since else items.c.id.expression
 
 
-# As text: it is part of every query, and building a select would take longer than running it.
-_LIVE_BY_ID = "SELECT * FROM items WHERE id IN (SELECT value FROM json_each(?)) AND state = 'live'"
+# As text: they are part of every query, and building a select would take longer than running it.
+_SELECT = """SELECT id, "key", state, origin, "group", path, text, attributes, image_digest,
+    text_digest, size_bytes, mtime_ns, told, picture_of, url FROM items WHERE"""
+_GIVEN = "(SELECT value FROM json_each(?))"
 
 
-def _stored(row: Any, parse: Callable[[Any], Any] = lambda value: value) -> StoredItem:
-    """`parse`: from the form in which the query gave JSON."""
+def _json(values: Iterable[int | str]) -> str:
+    """What stands for the place of `_GIVEN`."""
+    return json.dumps(list(values))
+
+
+def _stored(row: Any) -> StoredItem:
+    """From a row of `_SELECT`."""
+    (item, key, state, origin, group, path, text, attributes), rest = row[:8], row[8:]
+    image, text_digest, size_bytes, mtime_ns, told, picture_of, url = rest
     return StoredItem(
-        id=row.id,
-        key=row.key,
-        state=row.state,
-        origin=row.origin,
-        group=row.group,
-        path=row.path,
-        text=row.text,
-        attributes=parse(row.attributes),
-        image_digest=row.image_digest,
-        text_digest=row.text_digest,
-        stamp=FileStamp(row.size_bytes, row.mtime_ns),
-        told=None if row.told is None else parse(row.told),
-        picture_of=row.picture_of,
-        url=row.url,
+        item,
+        key,
+        state,
+        origin,
+        group,
+        path,
+        text,
+        json.loads(attributes),
+        image,
+        text_digest,
+        FileStamp(size_bytes, mtime_ns),
+        None if told is None else json.loads(told),
+        picture_of,
+        url,
     )

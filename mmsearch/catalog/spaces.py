@@ -250,15 +250,10 @@ class Spaces:
 
 def insert_vectors(connection: sa.Connection, seq: int, vectors: NewVectors) -> None:
     """Part of a transaction: which rows hold what, and the batch that they came in."""
-    connection.execute(
-        upsert(embeddings).on_conflict_do_nothing(),
+    connection.exec_driver_sql(
+        "INSERT OR IGNORE INTO embeddings (fingerprint, modality, digest, row) VALUES (?, ?, ?, ?)",
         [
-            {
-                "fingerprint": vectors.fingerprint,
-                "modality": modality,
-                "digest": digest,
-                "row": row,
-            }
+            (vectors.fingerprint, modality, digest, row)
             for row, (modality, digest) in enumerate(vectors.names, vectors.first_row)
         ],
     )

@@ -20,6 +20,8 @@ from mmsearch.types import Failure, UpdateReport
 # One transaction each: a crash leaves whole items, and readers see progress.
 ITEMS_PER_COMMIT = 10_000
 
+_SCALARS = frozenset((str, int, float, bool))  # most values; json.dumps takes 3 us for each
+
 
 def update_attributes(catalog: Catalog, wanted: Mapping[str, Mapping[str, Any]]) -> UpdateReport:
     """Per key, set the named attributes and remove those that are None.
@@ -50,7 +52,7 @@ def update_attributes(catalog: Catalog, wanted: Mapping[str, Mapping[str, Any]])
             new = {
                 one.id: attributes
                 for one in (item, *further.get(key, ()))
-                if _json(attributes := _given(one, wanted[key])) != _json(one.attributes)
+                if _differs(attributes := _given(one, wanted[key]), one.attributes)
             }
             changed |= new
             updated += bool(new)
@@ -63,6 +65,21 @@ def update_attributes(catalog: Catalog, wanted: Mapping[str, Mapping[str, Any]])
 def _given(item: StoredItem, wanted: Mapping[str, Any]) -> dict[str, Any]:
     together = {**item.attributes, **wanted}
     return {name: value for name, value in together.items() if value is not None}
+
+
+def _differs(new: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
+    """Whether these are different as JSON, whatever the order of names."""
+    if new.keys() != old.keys():
+        return True
+    return any(
+        value is not old[name] and not _same_json(value, old[name]) for name, value in new.items()
+    )
+
+
+def _same_json(one: Any, other: Any) -> bool:
+    if type(one) in _SCALARS and type(other) in _SCALARS:
+        return type(one) is type(other) and _text(one) == _text(other)
+    return _json(one) == _json(other)
 
 
 def merged(
@@ -103,23 +120,40 @@ def _why_not(attributes: Any) -> str | None:
     for name, value in attributes.items():
         if not isinstance(name, str) or not name:
             return f"an attribute's name must be a text of at least one letter, not {name!r}"
-        if isinstance(value, float) and not math.isfinite(value):
-            return f"attribute {name!r}: {value} is no number that can be stored"
-        try:
-            if _has_nul({name: value}):
-                return f"attribute {name!r} holds U+0000, which no filter could see; remove it"
-            _json({name: value}).encode()
-        except (TypeError, ValueError, RecursionError) as error:
-            return f"attribute {name!r} cannot be stored ({error}); give what JSON can hold"
+        if reason := _why_not_stored(name, value):
+            return f"attribute {name!r}{reason}"
+    return None
+
+
+def _why_not_stored(name: str, value: Any) -> str | None:
+    if isinstance(value, float) and not math.isfinite(value):
+        return f": {value} is no number that can be stored"
+    try:
+        if _has_nul(name) or _has_nul(value):
+            return " holds U+0000, which no filter could see; remove it"
+        name.encode()
+        _text(value).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        return f" cannot be stored ({error}); give what JSON can hold"
     return None
 
 
 def _has_nul(value: Any) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    if value is None or type(value) in _SCALARS:
+        return False
     if isinstance(value, Mapping):
         return any(_has_nul(one) for pair in value.items() for one in pair)
-    if isinstance(value, list | tuple):
-        return any(map(_has_nul, value))
-    return isinstance(value, str) and "\0" in value
+    return isinstance(value, list | tuple) and any(map(_has_nul, value))
+
+
+def _text(value: Any) -> str:
+    """What differs where the JSON of two scalars of one type does; of all else the JSON itself."""
+    kind = type(value)
+    if kind is str:
+        return str(value)
+    return repr(value) if kind in _SCALARS else _json(value)
 
 
 def _json(value: Any) -> str:
