@@ -110,6 +110,28 @@ def test_small_windows_need_no_sideways_scrolling(open_page: Open) -> None:
         page.get_by_role("dialog").wait_for(state="hidden")
 
 
+def test_filters_of_a_small_window_are_closed_from_within(open_page: Open) -> None:
+    page = open_page("/?q=toy", **PHONE)
+    filters = page.get_by_role("button", name="Filters")
+    filters.tap()
+    page.get_by_role("button", name="Done").tap()
+    page.get_by_role("region", name="Category").wait_for(state="hidden")
+    assert filters.evaluate("it => it === document.activeElement && !it.ariaExpanded.includes('t')")
+
+
+def test_filters_reach_from_the_header_to_the_end_of_the_window(open_page: Open) -> None:
+    page = open_page("/", viewport={"width": 1200, "height": 500})
+    page.mouse.wheel(0, 400)
+    page.wait_for_function("scrollY > 100")
+    top, bottom = page.locator("#filters").evaluate(
+        "it => [it.getBoundingClientRect().top, innerHeight - it.getBoundingClientRect().bottom]"
+    )
+    header = page.locator("header").evaluate("it => it.getBoundingClientRect().bottom")
+    assert abs(top - header) < 1
+    assert abs(bottom) < 1
+    assert not page.get_by_role("button", name="Done").is_visible()
+
+
 def test_no_motion_where_none_is_wanted(open_page: Open) -> None:
     page = open_page(reduced_motion="reduce")
     moving = page.evaluate(

@@ -1,6 +1,6 @@
 /** The panel of filters: values with their counts, ranges of numbers, and a filter to type. */
 
-import { button, el, refill } from "./dom.js";
+import { button, byId, el, refill } from "./dom.js";
 import { isNarrowed, unfiltered, withRange, withValues } from "./state.js";
 import { count, nameText, valueText } from "./words.js";
 
@@ -20,8 +20,16 @@ export function showFilters(panel, known, state, facets, go) {
     facet.kind === "range" ? range(facet, state, go) : values(facet, counted.get(facet.attribute), state, go, again),
   );
   const clear = button("Clear all", () => go(unfiltered(state)), { className: "link", id: "clear-filters" });
-  const head = el("div", { className: "filters-head" }, el("h2", {}, "Filters"), isNarrowed(state) && clear);
+  const done = button("Done", close, { className: "link", id: "close-filters" });
+  const head = el("div", { className: "filters-head" }, el("h2", {}, "Filters"), isNarrowed(state) && clear, done);
   refill(panel, head, ...sections, typed(state, known, go));
+}
+
+/** In a narrow window the panel pushes its button out of sight: closed from within, it comes back. */
+function close() {
+  const opener = byId("show-filters");
+  opener.click();
+  opener.focus();
 }
 
 function values(base, facet, state, go, again) {
