@@ -7,7 +7,8 @@ positions cannot be seen from the pooled one, and in BERT padding is masked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -19,15 +20,44 @@ if TYPE_CHECKING:
     from mmsearch.encoders.text_tokens import TextTokens
 
     Ids = npt.NDArray[np.int64]
+    Numbers = npt.NDArray[Any]
 
 # Rows of one matrix product. Above about 2048 rows a bigger batch only costs memory.
 _ROWS = 2048
+# Numbers of one block of an activation: with what its formula makes of them, a core's cache.
+_BLOCK = 16_384
+
+
+class Batch:
+    """Texts of any lengths, one behind the other, without padding.
+
+    Whatever looks at single tokens takes those of all texts at once: `ids` (n,). The others take
+    `groups`: (b, t) for each run of b texts of t tokens.
+    """
+
+    def __init__(self, texts: Sequence[Sequence[int]]) -> None:
+        """Texts of one length must stand together."""
+        self.ids: Ids = np.concatenate([np.asarray(text, np.int64) for text in texts])
+        self.groups = [
+            (len(list(alike)), length) for length, alike in groupby(len(text) for text in texts)
+        ]
+
+    def positions(self) -> Ids:
+        """(n,) the place of each token in its text."""
+        return np.concatenate([np.tile(np.arange(t), b) for b, t in self.groups])
+
+    def split(self, x: Floats) -> Iterator[Floats]:
+        """(n, w) -> (b, t, w) of each group."""
+        start = 0
+        for b, t in self.groups:
+            yield x[start : start + b * t].reshape(b, t, -1)
+            start += b * t
 
 
 class Layers(Protocol):
-    """The network of one layout: (b, t) token ids of equal length -> (b, d) features."""
+    """The network of one layout: texts as token ids -> (number of texts, d) features."""
 
-    def __call__(self, ids: Ids) -> Floats: ...
+    def __call__(self, batch: Batch) -> Floats: ...
 
 
 class NumpyTextTower:
@@ -44,16 +74,17 @@ class NumpyTextTower:
     def encode_texts(self, texts: Sequence[str]) -> Floats:
         """(n, d) float32 unit rows, in the order of `texts`."""
         out = np.zeros((len(texts), self.dim), dtype=np.float32)
-        by_length: dict[int, list[int]] = {}
         encoded = self._tokens.encode(texts)
-        for row, ids in enumerate(encoded):
-            by_length.setdefault(len(ids), []).append(row)
-        for length, rows in by_length.items():
-            step = max(1, _ROWS // length)
-            for start in range(0, len(rows), step):
-                part = rows[start : start + step]
-                batch = np.array([encoded[row] for row in part], dtype=np.int64)  # (b, t)
-                out[part] = unit(self._forward(batch))
+        part: list[int] = []
+        tokens = 0
+        for row in sorted(range(len(texts)), key=lambda row: len(encoded[row])):
+            if part and tokens + len(encoded[row]) > _ROWS:
+                out[part] = unit(self._forward(Batch([encoded[row] for row in part])))
+                part, tokens = [], 0
+            part.append(row)
+            tokens += len(encoded[row])
+        if part:
+            out[part] = unit(self._forward(Batch([encoded[row] for row in part])))
         return out
 
 
@@ -67,22 +98,21 @@ class ClipLayers:
         self._eps: float = settings["eps"]
         self._activation = ACTIVATIONS[settings["activation"]]
 
-    def __call__(self, ids: Ids) -> Floats:
+    def __call__(self, batch: Batch) -> Floats:
         w = self._weights.whole
-        length = ids.shape[1]
-        x = self._weights.rows("token_embedding.weight", ids)  # (b, t) -> (b, t, w)
-        x = x + w("positional_embedding")[:length]
-        future = np.triu(np.full((length, length), -np.inf, dtype=np.float32), 1)
+        x = self._weights.rows("token_embedding.weight", batch.ids)  # (n,) -> (n, w)
+        x = x + w("positional_embedding")[batch.positions()]
         for layer in range(self._layers):
             at = f"transformer.resblocks.{layer}."
             qkv = self._linear(self._norm(x, at + "ln_1"), at + "attn.in_proj_")
             q, k, v = np.split(qkv, 3, axis=-1)
-            mixed = attend(q, k, v, self._heads, future)
+            mixed = attend(batch, q, k, v, self._heads, causal=True)
             x = x + self._linear(mixed, at + "attn.out_proj.")
             hidden = self._linear(self._norm(x, at + "ln_2"), at + "mlp.c_fc.")
             x = x + self._linear(self._activation(hidden), at + "mlp.c_proj.")
         # The last position is the end token, the one that is pooled.
-        pooled = self._norm(x[:, -1], "ln_final")  # (b, t, w) -> (b, w)
+        last = np.concatenate([group[:, -1] for group in batch.split(x)])  # (n, w) -> (b, w)
+        pooled = self._norm(last, "ln_final")
         projected: Floats = pooled @ w("text_projection")  # (b, w) -> (b, d)
         return projected
 
@@ -107,12 +137,11 @@ class BertLayers:
         self._first_position: int = settings["first_position"]
         self._projection: str = settings["projection"]
 
-    def __call__(self, ids: Ids) -> Floats:
-        first = self._first_position
-        positions = np.arange(first, first + ids.shape[1])
+    def __call__(self, batch: Batch) -> Floats:
         at = "transformer.embeddings."
-        x = self._rows(at + "word_embeddings", ids)  # (b, t) -> (b, t, w)
-        x = x + self._rows(at + "position_embeddings", positions)
+        x = self._rows(at + "word_embeddings", batch.ids)  # (n,) -> (n, w)
+        places = batch.positions() + self._first_position
+        x = x + self._rows(at + "position_embeddings", places)
         x = x + self._rows(at + "token_type_embeddings", np.zeros(1, dtype=np.int64))
         x = self._norm(x, at + "LayerNorm")
         for layer in range(self._layers):
@@ -120,12 +149,13 @@ class BertLayers:
             q, k, v = (
                 self._linear(x, f"{at}attention.self.{part}") for part in ("query", "key", "value")
             )
-            mixed = self._linear(attend(q, k, v, self._heads), at + "attention.output.dense")
+            mixed = attend(batch, q, k, v, self._heads)
+            mixed = self._linear(mixed, at + "attention.output.dense")
             x = self._norm(x + mixed, at + "attention.output.LayerNorm")
             hidden = self._activation(self._linear(x, at + "intermediate.dense"))
             x = self._norm(x + self._linear(hidden, at + "output.dense"), at + "output.LayerNorm")
-        pooled: Floats = x.mean(axis=1)  # (b, t, w) -> (b, w)
-        return self._project(pooled)
+        pooled = [group.mean(axis=1) for group in batch.split(x)]  # (n, w) -> (b, w)
+        return self._project(np.concatenate(pooled))
 
     def _project(self, x: Floats) -> Floats:
         if self._projection == "none":
@@ -157,8 +187,9 @@ def linear(x: Floats, weight: Floats, bias: Floats | None = None) -> Floats:
 def stored_linear(x: Floats, weights: TensorFile, weight: str, bias: str | None = None) -> Floats:
     """`linear` with tensors of a file, by name."""
     flat = weights.product(x.reshape(-1, x.shape[-1]), weight)  # (..., in) -> (n, out)
-    out = flat.reshape(*x.shape[:-1], flat.shape[-1])
-    return out if bias is None else out + weights.whole(bias)
+    if bias is not None:
+        flat += weights.whole(bias)
+    return flat.reshape(*x.shape[:-1], flat.shape[-1])
 
 
 def layer_norm(x: Floats, weight: Floats, bias: Floats, eps: float) -> Floats:
@@ -168,8 +199,16 @@ def layer_norm(x: Floats, weight: Floats, bias: Floats, eps: float) -> Floats:
     return out
 
 
-def attend(q: Floats, k: Floats, v: Floats, heads: int, mask: Floats | None = None) -> Floats:
-    """Scaled dot-product attention. q, k, v (b, t, w) -> (b, t, w); `mask` (t, t) is added."""
+def attend(
+    batch: Batch, q: Floats, k: Floats, v: Floats, heads: int, *, causal: bool = False
+) -> Floats:
+    """Scaled dot-product attention in each text: q, k, v (n, w) -> (n, w)."""
+    parts = zip(batch.split(q), batch.split(k), batch.split(v), strict=True)
+    return np.concatenate([_attend(*part, heads, causal=causal) for part in parts])
+
+
+def _attend(q: Floats, k: Floats, v: Floats, heads: int, *, causal: bool) -> Floats:
+    """q, k, v (b, t, w) -> (b * t, w)."""
     b, t, width = q.shape
 
     def split(x: Floats) -> Floats:
@@ -177,38 +216,53 @@ def attend(q: Floats, k: Floats, v: Floats, heads: int, mask: Floats | None = No
 
     scale = np.float32((width // heads) ** -0.5)
     logits = (split(q) * scale) @ split(k).transpose(0, 1, 3, 2)  # (b, h, t, t)
-    if mask is not None:
-        logits = logits + mask
+    if causal:
+        logits += np.triu(np.full((t, t), -np.inf, dtype=np.float32), 1)
     logits = np.exp(logits - logits.max(axis=-1, keepdims=True))
     shares = logits / logits.sum(axis=-1, keepdims=True)
-    out: Floats = (shares @ split(v)).transpose(0, 2, 1, 3).reshape(b, t, width)
+    out: Floats = (shares @ split(v)).transpose(0, 2, 1, 3).reshape(b * t, width)
     return out
 
 
-def gelu(x: Floats) -> Floats:
+def in_blocks(formula: Callable[[Floats], Numbers]) -> Callable[[Floats], Floats]:
+    """`formula`, element by element, a few thousand at a time: a large array passes the processor
+    once and not once for each step of the formula, which is three times as quick."""
+
+    def blockwise(x: Floats) -> Floats:
+        out = np.empty(x.shape, np.float32)
+        numbers, results = x.reshape(-1), out.reshape(-1)
+        for start in range(0, len(numbers), _BLOCK):
+            results[start : start + _BLOCK] = formula(numbers[start : start + _BLOCK])
+        return out
+
+    return blockwise
+
+
+@in_blocks
+def gelu(x: Floats) -> Numbers:
     """x * Phi(x), with erf as in Abramowitz & Stegun 7.1.26 (absolute error below 1.5e-7)."""
-    z = np.abs(x) * np.float32(0.5**0.5)
-    t = 1 / (1 + np.float32(0.3275911) * z)
+    size = np.abs(x)
+    t = np.float32(1) / (1 + np.float32(0.3275911 * 0.5**0.5) * size)
     series = t * (
         0.254829592
         + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * np.float32(1.061405429))))
     )
-    erf = np.sign(x) * (1 - series * np.exp(-z * z))
-    out: Floats = (0.5 * x * (1 + erf)).astype(np.float32, copy=False)
-    return out
+    # x * Phi(x) = max(x, 0) - |x| * Phi(-|x|): without a sign, and without loss where x << 0.
+    tail = np.float32(0.5) * size * series * np.exp(np.float32(-0.5) * size * size)
+    return np.maximum(x, np.float32(0)) - tail
 
 
-def gelu_tanh(x: Floats) -> Floats:
+@in_blocks
+def gelu_tanh(x: Floats) -> Numbers:
     """The tanh approximation of GELU (Hendrycks & Gimpel, arXiv 1606.08415)."""
     inner = np.float32((2 / np.pi) ** 0.5) * (x + np.float32(0.044715) * x**3)
-    out: Floats = (0.5 * x * (1 + np.tanh(inner))).astype(np.float32, copy=False)
-    return out
+    return np.float32(0.5) * x * (1 + np.tanh(inner))
 
 
-def quick_gelu(x: Floats) -> Floats:
+@in_blocks
+def quick_gelu(x: Floats) -> Numbers:
     """x * sigmoid(1.702 x), written with tanh, which cannot overflow."""
-    out: Floats = (0.5 * x * (1 + np.tanh(np.float32(0.851) * x))).astype(np.float32, copy=False)
-    return out
+    return np.float32(0.5) * x * (1 + np.tanh(np.float32(0.851) * x))
 
 
 ACTIVATIONS: dict[str, Callable[[Floats], Floats]] = {
