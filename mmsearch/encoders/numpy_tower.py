@@ -256,13 +256,15 @@ def gelu(x: Floats) -> Numbers:
 def gelu_tanh(x: Floats) -> Numbers:
     """The tanh approximation of GELU (Hendrycks & Gimpel, arXiv 1606.08415)."""
     inner = np.float32((2 / np.pi) ** 0.5) * (x + np.float32(0.044715) * x**3)
-    return np.float32(0.5) * x * (1 + np.tanh(inner))
+    out: Numbers = np.float32(0.5) * x * (1 + np.tanh(inner))
+    return out
 
 
 @in_blocks
 def quick_gelu(x: Floats) -> Numbers:
     """x * sigmoid(1.702 x), written with tanh, which cannot overflow."""
-    return np.float32(0.5) * x * (1 + np.tanh(np.float32(0.851) * x))
+    out: Numbers = np.float32(0.5) * x * (1 + np.tanh(np.float32(0.851) * x))
+    return out
 
 
 ACTIVATIONS: dict[str, Callable[[Floats], Floats]] = {

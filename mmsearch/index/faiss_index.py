@@ -156,8 +156,11 @@ class FaissIndex:
             self._row_of = row_of
         inside = allowed[(allowed >= 0) & (allowed < len(self._row_of))]
         rows = self._row_of[inside]
-        chosen = np.zeros(len(self), np.bool_)
-        chosen[rows[rows >= 0]] = True
+        rows = rows[rows >= 0]
+        if len(rows) <= MAX_COPIED:
+            return np.unique(rows)
+        chosen = np.zeros(len(self), np.bool_)  # quicker than sorting many
+        chosen[rows] = True
         return np.flatnonzero(chosen)
 
     @staticmethod

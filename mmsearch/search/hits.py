@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mmsearch.catalog.records import StoredItem
 from mmsearch.types import Hit, Modality
 
 
-def hit_of(rank: int, score: float, item: StoredItem, modality: Modality) -> Hit:
-    """`item` as an answer."""
+def hit_of(rank: int, score: float, item: StoredItem, modality: Modality, **more: Any) -> Hit:
+    """`item` as an answer; `more` are further fields of the hit."""
     return Hit(
         rank,
         round(score, 6),
@@ -17,4 +19,5 @@ def hit_of(rank: int, score: float, item: StoredItem, modality: Modality) -> Hit
         item.text,
         item.group,
         item.attributes,
+        **more,
     )

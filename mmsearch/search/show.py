@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -82,13 +81,11 @@ class Showing:
                 continue
             share = relevance.get(item.id)
             hits.append(
-                replace(
-                    hit_of(
-                        row + 1,
-                        float(shown.ranking.scores[row]),
-                        item,
-                        _kind(item, prepared.search),
-                    ),
+                hit_of(
+                    row + 1,
+                    float(shown.ranking.scores[row]),
+                    item,
+                    _kind(item, prepared.search),
                     relevance=None if share is None else round(share, 4),
                     variants=None if shown.variants is None else shown.variants[row],
                     parts=_parts(item.id, block) if query.explain else None,
