@@ -46,6 +46,7 @@ _PEEK_ROWS = 100  # jsonl has no header: its columns are those of the first rows
 _BATCH_ROWS = 1024
 _INT = re.compile(r"[+-]?(0|[1-9][0-9]{0,17})")  # 18 digits fit SQLite; 007 is a name
 _FLOAT = re.compile(r"[+-]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][+-]?[0-9]{1,3})?")
+_SHORT_CELL = 40  # characters; longer ones are seldom equal
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -142,8 +143,8 @@ def read_changes(path: Path) -> Iterator[tuple[int, Change | TableProblem]]:
             continue
         _require_attributes(path, list(row))  # jsonl has no header
         rest = dict(row)
-        names = {_folded(name): name for name in reversed(rest)}
-        key = take_name(rest, names, KEY_COLUMNS)
+        columns = _columns(tuple(rest))
+        key = take_name(rest, columns.names, columns.key)
         if key is None:
             yield number, TableProblem(f"no key; name it in one of {', '.join(KEY_COLUMNS)}")
             continue
@@ -152,12 +153,18 @@ def read_changes(path: Path) -> Iterator[tuple[int, Change | TableProblem]]:
 
 
 def _require_attributes(path: Path, columns: list[str]) -> None:
-    for column in columns:
-        if _folded(column) in _CONTENT_COLUMNS or _folded(column) in GROUP_COLUMNS:
-            raise TableError(
-                f"{_shown(path)}: the column {column!r} is no attribute; leave it out, or bring "
-                "the whole row with `mmsearch index`"
-            )
+    if (column := _first_of_an_item(tuple(columns))) is not None:
+        raise TableError(
+            f"{_shown(path)}: the column {column!r} is no attribute; leave it out, or bring "
+            "the whole row with `mmsearch index`"
+        )
+
+
+@lru_cache(maxsize=64)
+def _first_of_an_item(columns: tuple[str, ...]) -> str | None:
+    """The first column that is more than an attribute."""
+    more = _CONTENT_COLUMNS.union(GROUP_COLUMNS)
+    return next((column for column in columns if _folded(column) in more), None)
 
 
 def clean_text(text: str) -> str:
@@ -218,11 +225,12 @@ def row_to_sources(
     needs it.
     """
     rest = dict(row)
-    names = by_folded(tuple(rest))
-    key = take_name(rest, names, KEY_COLUMNS) or row_key
-    group = take_name(rest, names, GROUP_COLUMNS)
-    text = _take_text(rest, names)
-    pictures = [_picture(one, table, claimed) for one in _take_pictures(rest, names, table)]
+    columns = _columns(tuple(rest))
+    names = columns.names
+    key = take_name(rest, names, columns.key) or row_key
+    group = take_name(rest, names, columns.group)
+    text = _take_text(rest, columns)
+    pictures = [_picture(one, table, claimed) for one in _take_pictures(rest, columns, table)]
     if not pictures and text is None:
         reason = "neither text nor picture; fill in one or delete it"
         return [Failure(row_key, f"row {number}: {reason}")]
@@ -321,10 +329,9 @@ def _picture_columns(columns: tuple[str, ...]) -> tuple[str, ...]:
     return (IMAGES_COLUMN, *(name for _, name in numbered))
 
 
-def _take_pictures(rest: Row, names: Mapping[str, str], table: Path) -> list[Any]:
+def _take_pictures(rest: Row, columns: _Columns, table: Path) -> list[Any]:
     """Every picture that the row names, each once, in order: one value per picture."""
-    cells = [take_first(rest, names, IMAGE_COLUMNS)]
-    cells += [take_first(rest, names, (name,)) for name in picture_columns(names)]
+    cells = [take_first(rest, columns.names, wanted) for wanted in columns.pictures]
     pictures: list[Any] = []
     for cell in cells:
         for picture in cell if isinstance(cell, list | tuple) else _split(cell, table):
@@ -350,18 +357,19 @@ def take_name(rest: Row, names: Mapping[str, str], wanted: tuple[str, ...]) -> s
     return None if value is None else clean_text(str(value))
 
 
-def _take_text(rest: Row, names: Mapping[str, str]) -> str | None:
-    for column in TEXT_COLUMNS:
-        name = names.get(column)
+def _take_text(rest: Row, columns: _Columns) -> str | None:
+    names = columns.names
+    for column in columns.text:
+        name = names[column]
         value = take_first(rest, names, (column,))
         if isinstance(value, list):
             texts = [clean_text(str(v)) for v in value if v is not None and str(v).strip()]
-            if name is not None and texts[1:]:
+            if texts[1:]:
                 rest[name] = texts[1:]
             value = texts[0] if texts else None
         if value is not None:
             return clean_text(str(value))
-    parts = [take_first(rest, names, (column,)) for column in JOINED_COLUMNS]
+    parts = [take_first(rest, names, (column,)) for column in columns.joined]
     texts = [clean_text(str(part)) for part in parts if part is not None]
     return ". ".join(t.rstrip(".") if t != texts[-1] else t for t in texts) or None
 
@@ -372,21 +380,61 @@ def by_folded(columns: tuple[str, ...]) -> Mapping[str, str]:
     return {_folded(name): name for name in reversed(columns)}
 
 
+@dataclass(frozen=True)
+class _Columns:
+    """The columns of a row by what they may hold, folded, in order of preference."""
+
+    names: Mapping[str, str]  # of all columns, see by_folded
+    key: tuple[str, ...]
+    group: tuple[str, ...]
+    text: tuple[str, ...]
+    joined: tuple[str, ...]
+    pictures: tuple[tuple[str, ...], ...]  # one picture, or list of pictures, of each
+
+
+@lru_cache(maxsize=64)
+def _columns(columns: tuple[str, ...]) -> _Columns:
+    names = by_folded(columns)
+
+    def there(wanted: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(name for name in wanted if name in names)
+
+    pictures = there(IMAGE_COLUMNS), *((name,) for name in there(picture_columns(names)))
+    return _Columns(
+        names,
+        there(KEY_COLUMNS),
+        there(GROUP_COLUMNS),
+        there(TEXT_COLUMNS),
+        there(JOINED_COLUMNS),
+        tuple(filter(None, pictures)),
+    )
+
+
 def _folded(name: str) -> str:
     return name.strip().lower()
 
 
 def _typed(value: str) -> Any:
     """A csv cell as int, float, bool or str; None when empty."""
+    return _short_typed(value) if len(value) <= _SHORT_CELL else _read_cell(value)
+
+
+@lru_cache(maxsize=4096)  # brands, sizes and stocks repeat
+def _short_typed(value: str) -> Any:
+    return _read_cell(value)
+
+
+def _read_cell(value: str) -> Any:
     text = value.strip()
     if not text:
         return None
-    if _INT.fullmatch(text):
-        return int(text)
-    if _FLOAT.fullmatch(text) and math.isfinite(number := float(text)):
-        return number
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
+    if text[0] in "+-.0123456789":
+        if _INT.fullmatch(text):
+            return int(text)
+        if _FLOAT.fullmatch(text) and math.isfinite(number := float(text)):
+            return number
+    elif text[0] in "tTfF" and text.lower() in ("true", "false"):
+        return text[0] in "tT"
     return clean_text(text)
 
 
@@ -472,7 +520,7 @@ def _csv_rows(reader: Any, lines: _Lines, header: list[str]) -> Iterator[Row | T
             lines.keep_only_first()
             counts = f"{len(cells)} columns where the header has {len(header)}"
             yield TableProblem(f"{counts}; check its quotes and delimiters")
-        elif any(_SURROGATE.search(cell) for cell in cells):
+        elif not all(map(str.isascii, cells)) and any(map(_SURROGATE.search, cells)):
             yield TableProblem("not UTF-8; save the file as CSV UTF-8")
         else:
             yield {name: cell for name, cell in zip(header, cells, strict=True) if name}

@@ -32,8 +32,10 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-# A batch without new pictures (moved, duplicate or text-only items) is committed at this size.
+# A batch is committed when so many things were encoded for it, or with so many items: what has its
+# vectors already is read again in a moment after a crash, and each commit waits for the disk.
 ITEMS_PER_COMMIT = 1000
+KNOWN_PER_COMMIT = 10_000
 # Requests for pictures on the web at the same time: they wait, and take no core meanwhile.
 FETCHES = 8
 
@@ -47,6 +49,7 @@ class _Decoded:
 
     source: Source
     old: StoredItem | None
+    text_digest: bytes | None
     image_digest: bytes | None = None
     pixels: npt.NDArray[np.uint8] | None = None
     error: str | None = None
@@ -147,7 +150,7 @@ class Ingest:
         interrupted = False
         handed_over: set[str] = set()
         rest = iter(sources)
-        while not interrupted and (part := list(islice(rest, ITEMS_PER_COMMIT))):
+        while not interrupted and (part := list(islice(rest, KNOWN_PER_COMMIT))):
             self._tally.failures += [one for one in part if isinstance(one, Failure)]
             found = [one for one in part if isinstance(one, Source)]
             plan = plan_items(found, self._catalog, self._known, self._base)
@@ -221,7 +224,7 @@ class Ingest:
     ) -> None:
         done = 0
         batch: list[_Decoded] = []
-        pixels = 0
+        pixels = texts = 0
         running: deque[tuple[list[_Decoded], Encoding]] = deque()
 
         def commit_first() -> None:
@@ -236,11 +239,12 @@ class Ingest:
             pixels += decoded.pixels is not None
             self._tally.decoded += decoded.pixels is not None
             self._tally.decode_s += decoded.seconds
+            texts += self._lacks_text(decoded)
             full = pixels and pixels >= self._embedder.encoder.batch_size
-            if full or len(batch) >= ITEMS_PER_COMMIT:
+            if full or pixels + texts >= ITEMS_PER_COMMIT or len(batch) >= KNOWN_PER_COMMIT:
                 # The next batch keeps the encoder busy while the one before is committed.
                 running.append((batch, self._start(batch)))
-                batch, pixels = [], 0
+                batch, pixels, texts = [], 0, 0
                 if len(running) > 1:
                     commit_first()
         if batch:
@@ -255,15 +259,17 @@ class Ingest:
         for one in batch:
             if one.error is not None:
                 continue
-            digest = text_digest(one.source)
             if one.pixels is not None and one.image_digest is not None:
                 images.setdefault(one.image_digest, one.pixels)
-            if digest and one.source.text and ("text", digest) not in self._known:
-                texts.setdefault(digest, one.source.text)
+            if one.text_digest and one.source.text and self._lacks_text(one):
+                texts.setdefault(one.text_digest, one.source.text)
         images = {d: p for d, p in images.items() if ("image", d) not in self._known}
         encoding = self._embedder.start(images, texts)
         self._known.update(encoding.names)  # batches are committed in order, or none any more
         return encoding
+
+    def _lacks_text(self, one: _Decoded) -> bool:
+        return one.text_digest is not None and ("text", one.text_digest) not in self._known
 
     def _all_decoded(self, todo: Sequence[tuple[Source, StoredItem | None]]) -> Iterator[_Decoded]:
         if all(source.path is None and source.url is None for source, _ in todo):
@@ -278,23 +284,24 @@ class Ingest:
 
     def _decode(self, one: tuple[Source, StoredItem | None]) -> _Decoded:
         source, old = one
+        digest = text_digest(source)
         if source.path is None and source.url is None:
-            return _Decoded(source, old)
+            return _Decoded(source, old, digest)
         started = time.perf_counter()
         try:
             contents = self._read(source)
             seconds = time.perf_counter() - started
             if ("image", contents.digest) in self._known:
                 source = self._kept(source, contents)
-                return _Decoded(source, old, contents.digest, seconds=seconds)
+                return _Decoded(source, old, digest, contents.digest, seconds=seconds)
             encoder = self._embedder.encoder
             started = time.perf_counter()
             pixels = encoder.preprocess(decode(contents, encoder.image_size).image)
             seconds += time.perf_counter() - started
             source = self._kept(source, contents)
-            return _Decoded(source, old, contents.digest, pixels, seconds=seconds)
+            return _Decoded(source, old, digest, contents.digest, pixels, seconds=seconds)
         except InputError as error:
-            return _Decoded(source, old, error=str(error))
+            return _Decoded(source, old, digest, error=str(error))
 
     def _read(self, source: Source) -> Contents:
         """The picture's file, or what its address gives. Raises InputError."""
@@ -318,7 +325,7 @@ class Ingest:
             if one.error is not None:
                 self._fail(one, write)
                 continue
-            outcomes[self._place(one, text_digest(one.source), write, vanished)] += 1
+            outcomes[self._place(one, write, vanished)] += 1
             write.recovered.append(one.source.key)
         names, vectors = encoding.result()
         started = time.perf_counter()
@@ -330,15 +337,13 @@ class Ingest:
         self._tally.commit_s += time.perf_counter() - started
         self._progress(Progress("committed"))
 
-    def _place(
-        self, one: _Decoded, digest: bytes | None, write: Write, vanished: Vanished
-    ) -> Outcome:
+    def _place(self, one: _Decoded, write: Write, vanished: Vanished) -> Outcome:
         """Add the item's row to `write`: a new one, a change, or a move of one that vanished."""
         source, old = one.source, one.old
         outcome: Outcome = "same"
         moved = old is None
         if old is None:
-            content = one.image_digest or digest
+            content = one.image_digest or one.text_digest
             same = vanished.get(content) if content else None
             old = same.pop() if same else None
         attributes, told = told_and_given(source, old)
@@ -358,7 +363,7 @@ class Ingest:
                 "attributes": attributes,
                 "told": told,
                 "image_digest": one.image_digest,
-                "text_digest": digest,
+                "text_digest": one.text_digest,
                 "picture_of": source.picture_of,
                 "url": source.url,
                 "size_bytes": source.stamp.size_bytes,

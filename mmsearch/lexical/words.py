@@ -66,13 +66,16 @@ def searchable_names(attributes: Mapping[str, Any]) -> str:
     """
     found: list[str] = []
     for value in attributes.values():
-        ones = value if isinstance(value, list | tuple) else (value,)
-        found += [
-            searchable(one)
-            for one in ones
-            if isinstance(one, str) and len(one) <= MAX_ATTRIBUTE and "://" not in one
-        ]
+        if isinstance(value, str):
+            if _is_worded(value):
+                found.append(searchable(value))
+        elif isinstance(value, (list, tuple)):
+            found += [searchable(one) for one in value if isinstance(one, str) and _is_worded(one)]
     return " \n ".join(found)
+
+
+def _is_worded(text: str) -> bool:
+    return len(text) <= MAX_ATTRIBUTE and "://" not in text
 
 
 def searchable_attributes(attributes: str) -> str:
