@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, lru_cache
+from heapq import heappop, heappush
 
 from mmsearch.encoders.token_table import TokenTable
 
@@ -46,25 +47,44 @@ class BytePairs:
     def _merge(self, word: str) -> tuple[int, ...]:
         parts = [_BYTES[byte] for byte in word.encode()]
         parts[-1] += END_OF_WORD
-        ranks = [self._rank(parts, at) for at in range(len(parts) - 1)]
-        while ranks and (best := min(ranks)) < _NEVER:
-            at = ranks.index(best)
-            parts[at : at + 2] = [parts[at] + parts[at + 1]]
-            del ranks[at]
-            for beside in (at - 1, at):
-                if 0 <= beside < len(ranks):
-                    ranks[beside] = self._rank(parts, beside)
-        ids = [self._table.id(part) for part in parts]
+        ids = [self._table.id(part) for part in merged(parts, self._table.rank)]
         if None in ids:
             raise ValueError(f"the vocabulary lacks a part of {word!r}")
         return tuple(number for number in ids if number is not None)
 
-    def _rank(self, parts: list[str], at: int) -> float:
-        rank = self._table.rank(parts[at], parts[at + 1])
-        return _NEVER if rank is None else rank
 
+def merged(parts: Sequence[str], rank: Callable[[str, str], int | None]) -> list[str]:
+    """`parts` after merging, again and again, the neighbours of the lowest rank, the first of several.
 
-_NEVER = float("inf")
+    In n log n steps: a client of a server may send a word of 100,000 letters.
+    """
+    rank = cache(rank)
+    kept: list[str] = list(parts)  # "": it became a part of the one before
+    before = list(range(-1, len(kept) - 1))
+    after = list(range(1, len(kept) + 1))
+    waiting: list[tuple[int, int]] = []  # a heap of ranks and places; some are of the past
+
+    def wait(left: int) -> None:
+        if left >= 0 and after[left] < len(kept):
+            found = rank(kept[left], kept[after[left]])
+            if found is not None:
+                heappush(waiting, (found, left))
+
+    for left in range(len(kept)):
+        wait(left)
+    while waiting:
+        best, left = heappop(waiting)
+        right = after[left]
+        if not kept[left] or right == len(kept) or rank(kept[left], kept[right]) != best:
+            continue
+        kept[left] += kept[right]
+        kept[right] = ""
+        after[left] = after[right]
+        if after[left] < len(kept):
+            before[after[left]] = left
+        wait(before[left])
+        wait(left)
+    return [part for part in kept if part]
 
 
 def _words(text: str) -> Iterator[str]:
