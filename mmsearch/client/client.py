@@ -108,7 +108,7 @@ class Client:
         return self._do(calls.item(key))
 
     def image(self, key: str) -> bytes:
-        """The file of an item's picture. Raises ItemNotFoundError."""
+        """An item's picture, as a rule without metadata. Raises ItemNotFoundError."""
         return self._do(calls.image(key))
 
     def thumbnail(self, key: str, *, size: int = 256) -> bytes:

@@ -97,6 +97,11 @@ def problem_of(error: MmsearchError) -> Problem:
     return Problem(status, str(error), headers, **more)
 
 
+def of_bug() -> Problem:
+    """What is said of an error that nobody expected; the log has the rest."""
+    return Problem(500, "a fault of the server: its log has the details under this request's id")
+
+
 def response_of(problem: Problem, request: Request) -> Response:
     """`problem` as it is sent."""
     request_id = getattr(request.state, "request_id", None)
@@ -138,16 +143,15 @@ def add_handlers(app: FastAPI) -> None:
             detail = f"there is nothing at {request.url.path}; /openapi.json names all that is"
         return response_of(Problem(error.status_code, detail, headers), request)
 
-    async def of_bug(request: Request, error: Exception) -> Response:
+    async def of_anything(request: Request, error: Exception) -> Response:
         # Starlette logs the traceback; what it holds is nobody's business outside.
-        detail = "a fault of the server: its log has the details under this request's id"
-        return response_of(Problem(500, detail), request)
+        return response_of(of_bug(), request)
 
     app.add_exception_handler(Problem, of_problem)
     app.add_exception_handler(MmsearchError, of_ours)
     app.add_exception_handler(RequestValidationError, of_shape)
     app.add_exception_handler(HTTPException, of_http)
-    app.add_exception_handler(Exception, of_bug)
+    app.add_exception_handler(Exception, of_anything)
 
 
 def _of_validation(found: Sequence[Any]) -> Problem:

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mmsearch.server.metrics import Metrics
-from mmsearch.server.problems import GONE, Problem, response_of
+from mmsearch.server.problems import GONE, of_bug, response_of
 from mmsearch.server.security.access import Route, route_of
 from mmsearch.server.security.refusal import Facts, facts_of
 from mmsearch.server.security.requests import header_values
@@ -54,8 +54,7 @@ class Bugs:
             log.exception("a bug", extra={"request_id": facts_of(scope).request_id})
             if started:
                 raise  # the server cuts the answer off
-            detail = "a fault of the server: its log has the details under this request's id"
-            await response_of(Problem(500, detail), Request(scope))(scope, receive, send)
+            await response_of(of_bug(), Request(scope))(scope, receive, send)
 
 
 class Observe:
