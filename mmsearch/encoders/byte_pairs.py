@@ -54,9 +54,9 @@ class BytePairs:
 
 
 def merged(parts: Sequence[str], rank: Callable[[str, str], int | None]) -> list[str]:
-    """`parts` after merging, again and again, the neighbours of the lowest rank, the first of several.
+    """`parts`, of which neighbours of the lowest rank are merged until none have one.
 
-    In n log n steps: a client of a server may send a word of 100,000 letters.
+    Of several the first ones go first. In n log n steps: clients may send words of 100,000 letters.
     """
     rank = cache(rank)
     kept: list[str] = list(parts)  # "": it became a part of the one before
