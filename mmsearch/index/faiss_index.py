@@ -54,6 +54,7 @@ class FaissIndex:
         self.why = why
         self._store = store
         self._row_of: npt.NDArray[np.int64] | None = None
+        self._last: tuple[Ids, npt.NDArray[np.int64]] | None = None  # candidates, and their rows
         self._index = index or faiss.IndexIDMap2(
             faiss.IndexScalarQuantizer(
                 dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
@@ -149,6 +150,16 @@ class FaissIndex:
 
     def _rows(self, allowed: Ids) -> npt.NDArray[np.int64]:
         """Ascending rows of the allowed items that are here."""
+        if self._row_of is None:
+            self._last = None
+        if self._last is None or self._last[0] is not allowed:
+            rows = self._find_rows(allowed)
+            if allowed.flags.writeable:  # the same array may hold other ids the next time
+                return rows
+            self._last = allowed, rows
+        return self._last[1]
+
+    def _find_rows(self, allowed: Ids) -> npt.NDArray[np.int64]:
         if self._row_of is None:
             ids = faiss.vector_to_array(self._index.id_map)
             row_of = np.full(int(ids.max(initial=-1)) + 1, -1, np.int64)

@@ -112,13 +112,12 @@ class Postings:
 
     def having(self, words: Iterable[Word], ids: Ids) -> tuple[int, npt.NDArray[np.bool_]]:
         """How many items have one of these known words, and (n,) which of `ids` do."""
-        found = np.zeros(len(self._ids), np.bool_)
-        for word in words:
-            found[self._gains_of(word)[0]] = True
-        if not len(self._ids):
+        having = [self._known[word].ids for word in words]
+        every = having[0] if len(having) == 1 else np.unique(np.concatenate([*having, []]))
+        if not len(every):
             return 0, np.zeros(len(ids), np.bool_)
-        rows = np.minimum(np.searchsorted(self._ids, ids), len(self._ids) - 1)
-        return int(np.count_nonzero(found)), found[rows] & (self._ids[rows] == ids)
+        places = np.minimum(np.searchsorted(every, ids), len(every) - 1)
+        return len(every), every[places] == ids
 
     def _set(self, ids: Ids, lengths: Floats) -> None:
         self._ids = ids
@@ -126,6 +125,9 @@ class Postings:
         mean = lengths.mean() if len(lengths) else 1.0
         self._norms = K1 * (1 - B + B * lengths / max(mean, 1e-9))
         self._gains: dict[Word, tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]] = {}
+        self._last: tuple[Ids, npt.NDArray[np.bool_]] | None = (
+            None  # candidates, and where they are
+        )
 
     def _gains_of(self, word: Word) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
         """(m,) rows in which a known word occurs, and (m,) what it adds to the scores there."""
@@ -142,10 +144,15 @@ class Postings:
 
     def _among(self, allowed: Ids) -> npt.NDArray[np.bool_]:
         """(n,) which items are allowed."""
+        if self._last is not None and self._last[0] is allowed:
+            return self._last[1]
         last = max(self._ids.max(initial=-1), allowed.max(initial=-1))
         chosen = np.zeros(int(last) + 1, np.bool_)
         chosen[allowed] = True
-        return chosen[self._ids]
+        among = chosen[self._ids]
+        if not allowed.flags.writeable:  # else the same array may hold other ids the next time
+            self._last = allowed, among
+        return among
 
     def _top(self, rows: npt.NDArray[np.intp], scores: Floats, k: int) -> list[tuple[int, float]]:
         values = scores[rows]
