@@ -134,7 +134,7 @@ class Catalog:
     def by_key(self, keys: Iterable[str]) -> dict[str, StoredItem]:
         """Items by key, live or missing; unknown keys are left out."""
         with self._database.reading() as connection:
-            rows = connection.exec_driver_sql(f"{_SELECT} key IN {_GIVEN}", (_json(keys),))
+            rows = connection.exec_driver_sql(f"{_SELECT} key IN {_GIVEN}", (_json(keys),)).all()
             return {item.key: item for item in map(_stored, rows)}
 
     def further_pictures(self, keys: Iterable[str]) -> dict[str, list[StoredItem]]:
@@ -144,7 +144,7 @@ class Catalog:
             return found
         among = f"{_SELECT} picture_of IN {_GIVEN} ORDER BY id"
         with self._database.reading() as connection:
-            for item in map(_stored, connection.exec_driver_sql(among, (_json(keys),))):
+            for item in map(_stored, connection.exec_driver_sql(among, (_json(keys),)).all()):
                 found.setdefault(str(item.picture_of), []).append(item)
         return found
 
@@ -152,7 +152,7 @@ class Catalog:
         """Live items by id; ids that are not live are left out."""
         among = f"{_SELECT} id IN {_GIVEN} AND state = 'live'"
         with self._database.reading() as connection:
-            rows = connection.exec_driver_sql(among, (_json(ids),))
+            rows = connection.exec_driver_sql(among, (_json(ids),)).all()
             return {item.id: item for item in map(_stored, rows)}
 
     def changes(

@@ -53,7 +53,7 @@ def item_words(text: str | None, attributes: Mapping[str, Any], key: str | None)
 
 def stored_words(connection: sa.Connection, ids: Iterable[int]) -> dict[int, Words]:
     """By id, the words of those of the items that have some."""
-    found = connection.exec_driver_sql(_STORED, (json.dumps(list(ids)),))
+    found = connection.exec_driver_sql(_STORED, (json.dumps(list(ids)),)).all()
     return {row[0]: Words(*row[1:]) for row in found}
 
 

@@ -71,7 +71,7 @@ def write_attributes(
     live = connection.exec_driver_sql(
         f"SELECT id FROM items WHERE {_AMONG} AND state = 'live'", (json.dumps(list(attributes)),)
     )
-    learn_types(connection, (attributes[item] for item in live.scalars()))
+    learn_types(connection, (attributes[item] for item in live.scalars().all()))
     known = stored_words(connection, attributes)
     new = {
         item: words._replace(names=searchable_names(attributes[item]))
