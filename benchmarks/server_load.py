@@ -32,6 +32,7 @@ import shop_query
 from shop_query import WordVectors, product
 
 import mmsearch
+from mmsearch.cli.serve import share_processors
 from mmsearch.encoders.fingerprint import folder_fingerprint
 from mmsearch.models.registry import BUNDLED, BUNDLED_FOLDER
 
@@ -87,15 +88,20 @@ def serve(collection: Path, batched: bool) -> None:
 
 
 @contextmanager
-def running(collection: Path, batched: bool, threads: int) -> Iterator[tuple[int, int]]:
+def running(collection: Path, batched: bool, threads: int | None) -> Iterator[tuple[int, int]]:
     """Process id and port of a server that is ready."""
     way = "batched" if batched else "single"
+    environment = dict(os.environ)
+    if threads:
+        environment |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
+    else:  # as the command itself begins, before it imports NumPy
+        share_processors(environment)
     process = subprocess.Popen(
         [sys.executable, __file__, "--serve", way, "--folder", str(collection)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,  # its log
         text=True,
-        env={**os.environ, "OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)},
+        env=environment,
     )
     try:
         assert process.stdout is not None
@@ -238,7 +244,7 @@ def main() -> None:
     parser.add_argument("--products", type=int, default=100_000)
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=8.0)
-    parser.add_argument("--threads", type=int, default=1, help="of the server's BLAS and FAISS")
+    parser.add_argument("--threads", type=int, help="of its BLAS and FAISS, in place of its own")
     parser.add_argument("--folder", type=Path, help="keep the collection there and use it again")
     parser.add_argument("--only", default="", help="only measurements with this in their name")
     parser.add_argument("--serve", choices=["batched", "single"], help=argparse.SUPPRESS)
@@ -249,7 +255,8 @@ def main() -> None:
     print(
         f"mmsearch {mmsearch.__version__}, faiss {faiss.__version__}, {BUNDLED} "
         f"{MiniSpace.fingerprint}, {arguments.products:,} products, {arguments.clients} clients, "
-        f"{os.cpu_count()} processors, {arguments.threads} thread(s), load {os.getloadavg()[0]:.1f}"
+        f"{os.cpu_count()} processors, threads: {arguments.threads or 'as served'}, "
+        f"load {os.getloadavg()[0]:.1f}"
     )
     with tempfile.TemporaryDirectory() as temporary:
         path = (arguments.folder or Path(temporary)) / f"load-{arguments.products}"
