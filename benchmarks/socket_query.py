@@ -46,11 +46,8 @@ ENCODER = EncoderInfo("mini", folder_fingerprint(BUNDLED_FOLDER), 384)
 
 def seconds(command: list[str]) -> float:
     """How long a new process takes."""
-    # With compiled modules, as installed packages have them, wherever this runs.
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    environment["PYTHONPATH"] = str(ROOT)
     started = time.perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     taken = time.perf_counter() - started
     if done.returncode:
         raise SystemExit(f"{command} failed:\n{done.stderr}")
@@ -124,7 +121,10 @@ def main() -> None:
         folder = options.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         os.environ["MMSEARCH_CACHE"] = str(folder / "cache")
+        # With compiled modules, as installed packages have them, wherever this runs.
         os.environ["PYTHONPYCACHEPREFIX"] = str(folder / "compiled")
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        os.environ["PYTHONPATH"] = str(ROOT)
         report: dict[str, Any] = {
             "mmsearch": mmsearch.__version__, "python": platform.python_version(),
             "processor": platform.processor() or platform.machine(), "cores": os.cpu_count(),

@@ -127,11 +127,12 @@ def with_keys(collection: Collection, query: Query, folder: Path, base: Path) ->
 
     `base` is the folder that the collection's keys are relative to.
     """
-    from mmsearch.scan import key_of
 
     def key(name: str) -> str:
         if collection.has_item(name):
             return name
+        from mmsearch.scan import key_of
+
         there = key_of(folder / name, base)
         return there if collection.has_item(there) else name
 
