@@ -34,7 +34,10 @@ _AT_ONCE = 16
     "/v1/feedback",
     operation_id="feedback",
     status_code=202,
-    responses={202: {"description": "Kept."}, **responses(400, 401, 403, 404, 415, 429, 507)},
+    responses={
+        202: {"description": "Kept."},
+        **responses(400, 401, 403, 404, 413, 415, 429, 507),
+    },
     response_class=Response,
 )
 async def feedback(body: FeedbackIn, shared: Shared) -> Response:
