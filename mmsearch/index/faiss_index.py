@@ -93,8 +93,10 @@ class FaissIndex:
 
     def vectors(self, ids: Ids) -> Vectors:
         """(n, d) float32 rows of `ids`, each of which must be in the index."""
-        rows: Vectors = self._index.reconstruct_batch(np.ascontiguousarray(ids, np.int64))
-        return rows
+        rows = self._places()[ids]
+        assert rows.min(initial=0) >= 0, "an id that is not in the index"
+        codes = self._codes(faiss.downcast_index(self._index.index))
+        return products.decoded(codes[rows].view(np.int16))
 
     def plan(self, allowed: Ids | None) -> Plan:
         """What `search` does with these candidates."""
@@ -160,19 +162,23 @@ class FaissIndex:
         return self._last[1]
 
     def _find_rows(self, allowed: Ids) -> npt.NDArray[np.int64]:
-        if self._row_of is None:
-            ids = faiss.vector_to_array(self._index.id_map)
-            row_of = np.full(int(ids.max(initial=-1)) + 1, -1, np.int64)
-            row_of[ids] = np.arange(len(ids))
-            self._row_of = row_of
-        inside = allowed[(allowed >= 0) & (allowed < len(self._row_of))]
-        rows = self._row_of[inside]
+        row_of = self._places()
+        rows = row_of[allowed[(allowed >= 0) & (allowed < len(row_of))]]
         rows = rows[rows >= 0]
         if len(rows) <= MAX_COPIED:
             return np.unique(rows)
         chosen = np.zeros(len(self), np.bool_)  # quicker than sorting many
         chosen[rows] = True
         return np.flatnonzero(chosen)
+
+    def _places(self) -> npt.NDArray[np.int64]:
+        """The row of each id, -1 of one that is not here."""
+        if self._row_of is None:
+            ids = self.ids
+            row_of = np.full(int(ids.max(initial=-1)) + 1, -1, np.int64)
+            row_of[ids] = np.arange(len(ids))
+            self._row_of = row_of
+        return self._row_of
 
     @staticmethod
     def _codes(flat: Any) -> npt.NDArray[np.uint8]:

@@ -53,14 +53,19 @@ def _nearest(
     bits = np.empty((size, codes.shape[1]), np.int32)
     for first in range(0, len(codes), size):
         block = codes[first : first + size]
-        scores = np.ascontiguousarray(queries @ _decoded(block, bits[: len(block)]).T)
+        scores = np.ascontiguousarray(queries @ decoded(block, bits[: len(block)]).T)
         best.heaps.addn(len(block), faiss.swig_ptr(scores), first)
     best.finalize()
     return best.D, best.I
 
 
-def _decoded(codes: npt.NDArray[np.int16], bits: npt.NDArray[np.int32]) -> Vectors:
-    """(m, d) float32 in the place of `bits` (m, d)."""
+def decoded(codes: npt.NDArray[np.int16], bits: npt.NDArray[np.int32] | None = None) -> Vectors:
+    """(m, d) float32 of the bits of float16 numbers, in the place of `bits` if given (m, d).
+
+    Several times as quick as NumPy's own conversion, which goes number by number.
+    """
+    if bits is None:
+        bits = np.empty(codes.shape, np.int32)
     bits[...] = codes
     bits <<= SHIFT
     bits &= KEPT

@@ -225,10 +225,10 @@ class Rankings:
         cosines = np.full(len(ids), np.nan)
         cosines[np.searchsorted(ids, ranking.ids)] = ranking.scores
         others = ids[np.isnan(cosines)]
+        others = others[self._indexes.has(modality, others)]
         if len(others):
-            index = self._indexes.get(modality)
-            scores, found = index.search(search.vectors[modality][None], len(others), others)
-            cosines[np.searchsorted(ids, found[0])] = scores[0]
+            vectors = self._indexes.get(modality).vectors(others)
+            cosines[np.searchsorted(ids, others)] = vectors @ search.vectors[modality]
         return cosines
 
     def _by_words(self, text: str, lexical: Ranked) -> Floats:
