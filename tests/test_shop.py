@@ -57,7 +57,7 @@ def test_chapter_shows_every_option_of_query() -> None:
         for name in parameter.opts
         if name.startswith("--")
     }
-    about_printing = {"--paths", "--open", "--preview", "--collection", "--help"}
+    about_printing = {"--paths", "--open", "--preview", "--collection", "--socket", "--help"}
     assert len(options) > 30
     assert [name for name in sorted(options - about_printing) if name not in CHAPTER] == []
 
