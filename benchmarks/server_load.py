@@ -24,7 +24,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import faiss
@@ -80,8 +80,9 @@ def serve(collection: Path, batched: bool) -> None:
     from mmsearch.cli import serve as command
     from mmsearch.server.settings import Settings
 
-    more = {} if batched else {"max_queries_per_batch": 1, "answer_cache_bytes": 0}
-    settings = Settings(collection, port=0, **more)
+    settings = Settings(collection, port=0)
+    if not batched:
+        settings = replace(settings, max_queries_per_batch=1, answer_cache_bytes=0)
     listener = command.listening(settings)
     print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
     command._run(settings, listener)

@@ -59,6 +59,16 @@ def serve(
     log_queries: Annotated[
         bool, typer.Option("--log-queries", help="Let the log hold what is searched for.")
     ] = False,
+    warm_pictures: Annotated[
+        bool,
+        typer.Option("--warm-pictures", help="Load what pictures are searched by at the start."),
+    ] = False,
+    picture_metadata: Annotated[
+        bool,
+        typer.Option(
+            "--picture-metadata", help="Send where, when and by whom a picture was taken with it."
+        ),
+    ] = False,
     at_socket: Annotated[
         bool,
         typer.Option(
@@ -103,6 +113,8 @@ def serve(
         request_seconds=request_seconds,
         requests_per_second=rate,
         log_queries=log_queries,
+        warm_pictures=warm_pictures,
+        picture_metadata=picture_metadata,
     )
     if at_socket:
         with listening_at_socket(path) as listener:

@@ -44,7 +44,7 @@ class Settings:
     answer_cache_bytes: int = 32 * MIB
     thumbnail_cache_bytes: int = 64 * MIB
     picture_workers: int = 2
-    warm_pictures: bool = True  # load at start what searches by a picture need; else at the first
+    warm_pictures: bool = False  # load at start what searches by a picture need; else at the first
 
     # What is sent of a picture: its pixels, or also where, when and by whom it was taken.
     picture_metadata: bool = False
