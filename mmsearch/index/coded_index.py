@@ -106,12 +106,8 @@ class CodedIndex:
         self._own(int(ids.max()) + 1)
         for start in range(0, len(ids), ROWS_AT_A_TIME):
             part = slice(start, start + ROWS_AT_A_TIME)
-            self.add_read(ids[part], rows[part], self._store.read(rows[part]))
-
-    def add_read(self, ids: Ids, rows: Rows, vectors: Vectors) -> None:
-        """Add items that are not here yet, whose stored `vectors` (n, d) were read already."""
-        self._own(int(ids.max()) + 1)
-        self.codes.add_with_ids(self.rotation(vectors), np.ascontiguousarray(ids, np.int64))
+            turned = self.rotation(self._store.read(rows[part]))
+            self.codes.add_with_ids(turned, np.ascontiguousarray(ids[part], np.int64))
         self._rows[ids] = rows
         self._size += len(ids)
 

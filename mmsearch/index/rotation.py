@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float32]
 
 SEED = 20_260_101
+ROWS_AT_A_TIME = 512  # 1 MB at d = 512: what is between stays in the processor's cache
 
 
 class Rotation:
@@ -44,11 +45,13 @@ class Rotation:
 
     def __call__(self, rows: Vectors) -> Vectors:
         """(n, d) float32 -> (n, d) float32 with the same inner products."""
-        a, b = len(self.left), len(self.right)
-        half = (rows.reshape(-1, b) @ self.right).reshape(-1, a, b)  # (n, a, b)
-        flat = half.transpose(0, 2, 1).reshape(-1, a)  # (n b, a)
-        # (n, b a): the numbers come in another order than one might expect, which is of no account.
-        return np.asarray((flat @ self.left).reshape(-1, a * b), np.float32)
+        # Products as small as (a, b) times (b, b) stay in one thread and in its cache.
+        squares = rows.reshape(-1, len(self.left), len(self.right))  # (n, a, b)
+        turned = np.empty(squares.shape, np.float32)
+        for start in range(0, len(rows), ROWS_AT_A_TIME):
+            part = slice(start, start + ROWS_AT_A_TIME)
+            np.matmul(self.left, squares[part] @ self.right, out=turned[part])
+        return turned.reshape(rows.shape)
 
 
 def _orthogonal(rng: np.random.Generator, size: int) -> Floats:

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from mmsearch.catalog.vectors import VectorFile
 from mmsearch.index import coded_index
 from mmsearch.index.brute import BruteForceIndex
-from mmsearch.index.build import Sample, build, coded, train
+from mmsearch.index.build import Sample, build, coded
 from mmsearch.index.coded_index import CodedIndex, Effort
+from mmsearch.index.codes import Codes
 from mmsearch.index.engine import Plan
 from mmsearch.index.goals import Goals
 from mmsearch.index.planner import Choice
@@ -29,7 +30,8 @@ SIZE = 5_000
 def empty(choice: Choice, store: VectorFile, effort: Effort) -> CodedIndex:
     """A trained index of nothing."""
     rotation = Rotation.random(DIM)
-    return CodedIndex(store, train(choice, rotation(clustered(700, DIM))), rotation, effort)
+    codes = Codes(choice.lists, rotation(clustered(700, DIM)))
+    return CodedIndex(store, codes.searchable(), rotation, effort)
 
 
 def large(choice: Choice, folder: Path, recall: float = 0.99) -> tuple[CodedIndex, BruteForceIndex]:

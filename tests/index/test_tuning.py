@@ -118,7 +118,7 @@ def test_a_dry_run_changes_nothing(numbers: Path) -> None:
 
 
 def test_goals_that_nothing_reaches_name_the_nearest_and_change_nothing(numbers: Path) -> None:
-    with pytest.raises(UsageError, match=r"nearest: exact float16 reaches it in \d"):
+    with pytest.raises(UsageError, match=r"nearest: .* reaches it in \d"):
         tune(Layout(numbers), Goals(0.9999, 0.0001))
     with pytest.raises(UsageError, match=r"do not fit into 50\.0 kB.*needs 84\.\d kB"):
         tune(Layout(numbers), Goals(memory_bytes=50_000))
