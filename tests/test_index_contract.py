@@ -154,15 +154,6 @@ def test_a_query_has_the_same_answer_alone_as_among_many() -> None:
         np.testing.assert_array_equal(own_ids, those)
 
 
-def test_every_finite_float16_is_decoded_exactly() -> None:
-    every = np.arange(-(2**15), 2**15).astype(np.int16)
-    codes = every[np.isfinite(every.view(np.float16))].reshape(-1, 16)
-    (scores,), (rows,) = products.nearest(codes, np.eye(16, dtype=np.float32)[3:4], len(codes))
-    expected = codes.view(np.float16)[rows, 3].astype(np.float32)
-    np.testing.assert_array_equal(scores, expected)
-    assert sorted(rows) == list(range(len(codes)))
-
-
 def test_snapshot_returns_the_index_it_was_taken_of(tmp_path: Path) -> None:
     index = FaissIndex(DIM, seq=0)
     index.add(np.array([3, 5]), unit(2, 1))

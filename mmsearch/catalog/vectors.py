@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from mmsearch.durable import sync_directory
 from mmsearch.errors import CorruptionError, StorageError
+from mmsearch.halves import to_float32
 
 if TYPE_CHECKING:
     from mmsearch.types import Vectors
@@ -65,7 +66,7 @@ class VectorFile:
         if len(rows) == 0:
             return np.empty((0, self.dim), dtype=np.float32)
         mapped = self._mapped(int(rows.max()) + 1)
-        return mapped[rows].astype(np.float32)
+        return to_float32(mapped[rows])
 
     def checksum(self, first: int, count: int) -> bytes:
         """Checksum of rows `first` to `first + count`, as `append` returned it."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import faiss
 import numpy as np
 
+from mmsearch.halves import to_float32
 from mmsearch.index import products
 from mmsearch.index.engine import KindName, Plan
 from mmsearch.index.stored import RowStore
@@ -96,7 +97,7 @@ class FaissIndex:
         rows = self._places()[ids]
         assert rows.min(initial=0) >= 0, "an id that is not in the index"
         codes = self._codes(faiss.downcast_index(self._index.index))
-        return products.decoded(codes[rows].view(np.int16))
+        return to_float32(codes[rows].view(np.float16))
 
     def plan(self, allowed: Ids | None) -> Plan:
         """What `search` does with these candidates."""
@@ -135,7 +136,7 @@ class FaissIndex:
             scores, rows = flat.search(queries, k)
             return scores, rows
         some = min(k + SPARE, len(self))
-        _, nearest = products.nearest(self._codes(flat).view(np.int16), queries, some)
+        _, nearest = products.nearest(self._codes(flat).view(np.float16), queries, some)
         scores = np.empty((len(queries), k), np.float32)
         rows = np.empty((len(queries), k), np.int64)
         for number, own in enumerate(np.sort(nearest, axis=1)):

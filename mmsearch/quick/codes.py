@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mmsearch.durable import replacing
+from mmsearch.halves import to_float32
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -137,7 +138,7 @@ def score_rows(vectors: Halves, rows: Ids, query: Vectors) -> Vectors:
     """
     scores = np.empty(len(rows), np.float32)
     for start in range(0, len(rows), _BLOCK):
-        part = vectors[rows[start : start + _BLOCK]].astype(np.float32)
+        part = to_float32(vectors[rows[start : start + _BLOCK]])
         scores[start : start + _BLOCK] = np.einsum("nd,d->n", part, query)
     return scores
 

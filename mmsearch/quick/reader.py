@@ -19,6 +19,7 @@ from urllib.parse import quote
 import numpy as np
 
 from mmsearch.encoders.kept_tower import read_kept
+from mmsearch.halves import to_float32
 from mmsearch.quick.codes import Codes, score_rows
 from mmsearch.quick.remembered import Remembered
 from mmsearch.ranking.calibrate import DEPTH, SIZE_CHANGED, Background, no_match
@@ -125,7 +126,7 @@ def _answer(
     relevance: list[float | None] = [None] * k
     nothing = None
     if background[1] is not None:
-        best = halves[rows[:DEPTH]].astype(np.float32)
+        best = to_float32(halves[rows[:DEPTH]])
         judged = background[1].relevance(query, scores.astype(np.float64), best)
         judged = np.clip(judged, 1e-9, 1 - 1e-9)  # as search.rank's log-odds have it
         relevance = [round(float(share), 4) for share in judged[:k]]
