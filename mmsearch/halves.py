@@ -1,5 +1,4 @@
-"""float16 numbers to float32, three times as quick as NumPy, which goes number by number.
-"""
+"""float16 numbers to float32, three times as quick as NumPy, which goes number by number."""
 
 from __future__ import annotations
 
