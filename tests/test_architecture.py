@@ -34,7 +34,7 @@ ARROWS = {
     "filters": GROUND,
     "ranking": GROUND,
     "models": GROUND | {"encoders"},
-    "encoders": GROUND | {"models", "images", "stages"},
+    "encoders": GROUND | {"models", "images", "pool", "stages"},
     "layout": GROUND | {"catalog", "index"},
     "loading": GROUND | {"catalog", "encoders"},
     "check": GROUND | {"catalog", "layout"},

@@ -7,7 +7,9 @@ positions cannot be seen from the pooled one, and in BERT padding is masked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,12 +20,15 @@ if TYPE_CHECKING:
 
     from mmsearch.encoders.tensor_file import Floats, TensorFile
     from mmsearch.encoders.text_tokens import TextTokens
+    from mmsearch.pool import Threads
 
     Ids = npt.NDArray[np.int64]
     Numbers = npt.NDArray[Any]
 
-# Rows of one matrix product. Above about 2048 rows a bigger batch only costs memory.
+# Rows of one matrix product. Above about 2048 rows a bigger batch only costs memory, and with fewer
+# than 256 the weights cost more to read than to multiply.
 _ROWS = 2048
+_FEWEST = 256
 # Numbers of one block of an activation: with what its formula makes of them, a core's cache.
 _BLOCK = 16_384
 
@@ -70,22 +75,45 @@ class NumpyTextTower:
         layouts: dict[str, Callable[[dict[str, Any], TensorFile], Layers]]
         layouts = {"clip": ClipLayers, "bert": BertLayers}
         self._forward = layouts[settings["layout"]](settings, weights)
+        self._lanes = free_lanes()
+        self._threads: Threads | None = None
 
     def encode_texts(self, texts: Sequence[str]) -> Floats:
         """(n, d) float32 unit rows, in the order of `texts`."""
-        out = np.zeros((len(texts), self.dim), dtype=np.float32)
         encoded = self._tokens.encode(texts)
-        part: list[int] = []
-        tokens = 0
-        for row in sorted(range(len(texts)), key=lambda row: len(encoded[row])):
-            if part and tokens + len(encoded[row]) > _ROWS:
-                out[part] = unit(self._forward(Batch([encoded[row] for row in part])))
-                part, tokens = [], 0
-            part.append(row)
-            tokens += len(encoded[row])
-        if part:
-            out[part] = unit(self._forward(Batch([encoded[row] for row in part])))
+        parts = _parts([len(ids) for ids in encoded], self._lanes)
+
+        def encode(part: list[int]) -> Floats:
+            return unit(self._forward(Batch([encoded[row] for row in part])))
+
+        out = np.zeros((len(texts), self.dim), dtype=np.float32)
+        for part, features in zip(parts, self._each(encode, parts), strict=True):
+            out[part] = features
         return out
+
+    def _each(
+        self, encode: Callable[[list[int]], Floats], parts: list[list[int]]
+    ) -> Iterable[Floats]:
+        if self._lanes == 1 or len(parts) == 1:
+            return map(encode, parts)
+        from mmsearch.pool import Threads
+
+        self._threads = self._threads or Threads(self._lanes - 1)
+        return self._threads.each(partial(encode, part) for part in parts)
+
+
+def _parts(lengths: Sequence[int], lanes: int) -> list[list[int]]:
+    """The numbers of all texts, ascending by length, in parts that one lane each encodes."""
+    most = min(_ROWS, max(_FEWEST, -(-sum(lengths) // lanes)))
+    parts: list[list[int]] = []
+    tokens = most
+    for row in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if tokens + lengths[row] > most:
+            parts.append([])
+            tokens = 0
+        parts[-1].append(row)
+        tokens += lengths[row]
+    return parts
 
 
 class ClipLayers:
@@ -175,6 +203,14 @@ class BertLayers:
     def _linear(self, x: Floats, name: str) -> Floats:
         name = self._prefix + name
         return stored_linear(x, self._weights, name + ".weight", name + ".bias")
+
+
+def free_lanes() -> int:
+    """How many products can be computed side by side: the processors, in shares of those that
+    OpenBLAS was told to take for one. Told nothing, it takes them all."""
+    cores = os.cpu_count() or 1
+    told = os.environ.get("OPENBLAS_NUM_THREADS") or os.environ.get("OMP_NUM_THREADS") or ""
+    return max(1, cores // int(told)) if told.isdecimal() and int(told) else 1
 
 
 def linear(x: Floats, weight: Floats, bias: Floats | None = None) -> Floats:
