@@ -134,7 +134,7 @@ def calibrate(
 ) -> tuple[Effort, float]:
     """The smallest effort that reaches `recall` with something to spare, and what it reaches.
 
-    The sample is small, and other queries find less (0.994 for 0.9975 of 64 queries, 2026-11):
+    The sample is small, and other queries find less (0.994 where 0.995 was asked, 2026-11):
     three quarters of the allowed loss are kept in hand, or half of what all lists spare.
     """
     enough = 1 - (1 - recall) / 4
