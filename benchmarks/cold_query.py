@@ -24,15 +24,15 @@ import os
 import platform
 import random
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from processes import as_installed, seconds
 
 import mmsearch
 from mmsearch.catalog.catalog import Catalog
@@ -43,6 +43,7 @@ from mmsearch.layout import Layout
 from mmsearch.models.registry import BUNDLED_FOLDER
 from mmsearch.quick import reader
 from mmsearch.search.bank import TYPICAL_QUERIES
+from mmsearch.types import Modality
 
 BATCH = 10_000
 MAIN = "from mmsearch.__main__ import main; main()"
@@ -88,8 +89,8 @@ def build(path: Path, info: EncoderInfo, items: int) -> None:
         new = [picture(number) for number in range(first, first + count)]
         head = catalog.spaces.head(info.fingerprint)
         check = vectors.append(head, rows)
-        names = tuple(("image", row["image_digest"]) for row in new)
-        batch = NewVectors(info.fingerprint, head, names, check)
+        names: list[tuple[Modality, bytes]] = [("image", row["image_digest"]) for row in new]
+        batch = NewVectors(info.fingerprint, head, tuple(names), check)
         catalog.commit(Write(items=new, vectors=batch))
     catalog.close()
     with mmsearch.open(path) as collection:
@@ -127,18 +128,9 @@ def random_clip(folder: Path) -> EncoderInfo:
     return EncoderInfo(encoder.name, encoder.fingerprint, encoder.dim)
 
 
-def seconds(code: str, *arguments: str) -> float:
+def python_s(code: str, *arguments: str) -> float:
     """How long a new Python process takes to run `code`."""
-    # With compiled modules, as installed packages have them, wherever this runs.
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    started = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, env=environment
-    )
-    taken = time.perf_counter() - started
-    if done.returncode:
-        raise SystemExit(f"{code} {arguments} failed:\n{done.stderr}")
-    return taken
+    return seconds([sys.executable, "-c", code, *arguments])
 
 
 def measure(path: Path, info: EncoderInfo, runs: int, torch_runs: int) -> dict[str, list[float]]:
@@ -147,12 +139,12 @@ def measure(path: Path, info: EncoderInfo, runs: int, torch_runs: int) -> dict[s
     vectors = str(Layout(path).vector_file(info).path)
     whole = "from mmsearch.cli.app import main; main()"
     ways: dict[str, Callable[[], float]] = {
-        name: lambda code=code: seconds(code) for name, code in FLOORS.items()
+        name: partial(python_s, code) for name, code in FLOORS.items()
     }
     ways |= {
-        "quick": lambda: seconds(MAIN, "query", next(asked), *place),
-        "remembered": lambda: seconds(MAIN, "query", "red car", *place),
-        "whole": lambda: seconds(whole, "query", next(asked), *place),
+        "quick": lambda: python_s(MAIN, "query", next(asked), *place),
+        "remembered": lambda: python_s(MAIN, "query", "red car", *place),
+        "whole": lambda: python_s(whole, "query", next(asked), *place),
     }
     taken: dict[str, list[float]] = {name: [] for name in ways}
     for run in range(runs + 1):
@@ -161,9 +153,9 @@ def measure(path: Path, info: EncoderInfo, runs: int, torch_runs: int) -> dict[s
             if run:  # the first one compiles modules and warms the page cache
                 taken[name].append(lasted)
     if torch_runs:
-        seconds(TORCH, info.name, vectors, str(info.dim), "red car")
+        python_s(TORCH, info.name, vectors, str(info.dim), "red car")
         taken["torch"] = [
-            seconds(TORCH, info.name, vectors, str(info.dim), next(asked))
+            python_s(TORCH, info.name, vectors, str(info.dim), next(asked))
             for _ in range(torch_runs)
         ]
     return taken
@@ -214,8 +206,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        os.environ["MMSEARCH_CACHE"] = str(folder / "cache")
-        os.environ["PYTHONPYCACHEPREFIX"] = str(folder / "compiled")
+        as_installed(folder)
         report: dict[str, Any] = {
             "mmsearch": mmsearch.__version__, "python": platform.python_version(),
             "numpy": np.__version__, "processor": platform.processor() or platform.machine(),

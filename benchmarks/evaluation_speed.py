@@ -142,7 +142,7 @@ def main() -> int:
     parser.add_argument("--subset", type=int, default=500, help="queries for the comparison")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     options = parser.parse_args()
-    result = {
+    result: dict[str, Any] = {
         "mmsearch": mmsearch.__version__,
         "numpy": np.__version__,
         "ir_measures": importlib.metadata.version("ir-measures"),

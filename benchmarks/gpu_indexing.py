@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from indexing_speed import SIZES, best, decode_all, encode_all, index, model_name, paint, rate
+from indexing_speed import best, decode_all, encode_all, index, model_name, rate
+from photos import SIZES, paint
 from torch.utils.flop_counter import FlopCounterMode
 
 import mmsearch

@@ -32,7 +32,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
+from photos import SIZES, paint
 
 import mmsearch
 from mmsearch.encoders.open_clip_encoder import OpenClipEncoder, load_open_clip
@@ -41,27 +41,7 @@ from mmsearch.encoders.torchvision_shim import import_open_clip
 from mmsearch.images import decode, read
 from mmsearch.pool import default_workers, in_order
 
-SAMPLES = Path(__file__).parents[1] / "sample_data" / "photos"
-SIZES = {"12": (4000, 3000), "2": (1600, 1200), "0.2": (520, 390)}  # megapixels: width, height
 COUNTS = {"12": (16, 48), "2": (64, 192), "0.2": (128, 512)}  # quick, full
-
-
-def paint(folder: Path, size: tuple[int, int], count: int) -> list[Path]:
-    """`count` different JPEGs with the edges of photos and the noise of a sensor."""
-    folder.mkdir(parents=True)
-    samples = sorted(SAMPLES.glob("*.jpg"))
-    random = np.random.default_rng(0)
-    width, height = size
-    noise = random.normal(0, 4, (height, width, 1))
-    paths = []
-    for number in range(count):
-        photo = Image.open(samples[number % len(samples)]).convert("RGB")
-        pixels = np.asarray(photo.resize(size, Image.Resampling.BICUBIC), np.float32)
-        pixels = pixels + np.roll(noise, int(random.integers(1, height)), axis=0)
-        path = folder / f"{number:04}.jpg"
-        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path, quality=90)
-        paths.append(path)
-    return paths
 
 
 def rate(work: Callable[[], int]) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """Warm queries of a shop of 100,000 synthetic products: milliseconds, by kind of query.
 
-    python benchmarks/shop_query.py [--products 100000] [--queries 200] [--folder DIR]
+    python benchmarks/shop_query.py [--products 100000] [--queries 200] [--only NAME] [--folder DIR]
 
 Each product has a title of six words, six attributes, a group, and two unit vectors of 384 numbers
 (of a picture and of its title), written to the catalog as an `index` run writes them. The encoder
@@ -70,7 +70,7 @@ def _word(word: str) -> Vectors:
     return _known[word]
 
 
-def unit(rows: Vectors) -> Vectors:
+def unit(rows: npt.NDArray[np.floating[Any]]) -> Vectors:
     normed: Vectors = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
     return normed
 
@@ -134,6 +134,13 @@ def questions() -> dict[str, dict[str, Any]]:
     }  # fmt: skip
 
 
+def texts(count: int) -> list[str]:
+    """Each is four of the six words of one product's title."""
+    draw = random.Random(1)
+    titles = [product(number, draw)["text"].split() for number in range(count)]
+    return [" ".join([*title[:3], title[-1]]) for title in titles]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--products", type=int, default=100_000)
@@ -153,18 +160,16 @@ def main() -> None:
 
 
 def measure(path: Path, encoder: WordVectors, queries: int, only: str) -> None:
-    draw = random.Random(1)  # each query is four of the six words of one product's title
-    titles = [product(number, draw)["text"].split() for number in range(queries)]
-    texts = [" ".join([*title[:3], title[-1]]) for title in titles]
-    encoder.encode_texts(texts)
+    asked = texts(queries)
+    encoder.encode_texts(asked)
     with mmsearch.open(path, encoder=encoder) as collection:
-        for text in texts:  # a word's first query reads where it stands, which the next ones know
+        for text in asked:  # a word's first query reads where it stands, which the next ones know
             collection.search(Query((Term(text=text),), k=20, mode="lexical"))
         for way in ("search", "answer"):
             chosen = {name: it for name, it in questions().items() if only in name}
             for name, options in chosen.items():
                 times, cpu = [], []
-                for text in [texts[0], texts[1], *texts]:
+                for text in [asked[0], asked[1], *asked]:
                     query = Query((Term(text=text),), k=20, **options)
                     started, worked = time.perf_counter(), time.process_time()
                     hits = getattr(collection, way)(query)

@@ -34,24 +34,14 @@ from pathlib import Path
 from typing import Any
 
 from cold_query import build, words
+from processes import ROOT, as_installed, seconds
 
 import mmsearch
 from mmsearch.catalog.records import EncoderInfo
 from mmsearch.encoders.fingerprint import folder_fingerprint
 from mmsearch.models.registry import BUNDLED_FOLDER
 
-ROOT = Path(__file__).resolve().parents[1]
 ENCODER = EncoderInfo("mini", folder_fingerprint(BUNDLED_FOLDER), 384)
-
-
-def seconds(command: list[str]) -> float:
-    """How long a new process takes."""
-    started = time.perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    taken = time.perf_counter() - started
-    if done.returncode:
-        raise SystemExit(f"{command} failed:\n{done.stderr}")
-    return taken
 
 
 @contextmanager
@@ -120,11 +110,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        os.environ["MMSEARCH_CACHE"] = str(folder / "cache")
-        # With compiled modules, as installed packages have them, wherever this runs.
-        os.environ["PYTHONPYCACHEPREFIX"] = str(folder / "compiled")
-        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-        os.environ["PYTHONPATH"] = str(ROOT)
+        as_installed(folder)
         report: dict[str, Any] = {
             "mmsearch": mmsearch.__version__, "python": platform.python_version(),
             "processor": platform.processor() or platform.machine(), "cores": os.cpu_count(),

@@ -18,6 +18,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
+from photos import SAMPLES
 
 from mmsearch.encoders.open_clip_encoder import load_open_clip
 from mmsearch.images import decode
@@ -40,11 +42,10 @@ from mmsearch.images import decode
 # cannot.
 CPU = Path("/proc/cpuinfo")
 SEVEN_BITS = not (CPU.exists() and "vnni" in CPU.read_text(encoding="utf-8"))
-SAMPLES = Path(__file__).parents[1] / "sample_data" / "photos"
 TEXTS = {"short text": "red car", "text": "a red car parked in front of a brick house"}
 
 
-class Pictures(CalibrationDataReader):
+class Pictures(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no stubs
     """Preprocessed pictures for the calibration of int8 ranges."""
 
     def __init__(self, pixels: list[np.ndarray[Any, Any]]) -> None:
@@ -129,7 +130,7 @@ def main() -> None:
                 {
                     "tower": name,
                     "path": "torch float32",
-                    "ms": median_ms(lambda m=module, x=example: m(x), options.repeat),
+                    "ms": median_ms(partial(module, example), options.repeat),
                     "cosine": 1.0,
                 }
             )
@@ -162,7 +163,7 @@ def main() -> None:
                     {
                         "tower": name,
                         "path": f"ONNX Runtime {kind}",
-                        "ms": median_ms(lambda r=run, f=feed: r.run(None, f), options.repeat),
+                        "ms": median_ms(partial(run.run, None, feed), options.repeat),
                         "cosine": cosine(run.run(None, feed)[0], expected),
                     }
                 )
