@@ -36,15 +36,24 @@ class StrictRequest(Request):
 
 
 class StrictRoute(APIRoute):
-    """A route whose body is read by StrictRequest."""
+    """A route whose body is read by StrictRequest, and which knows all that its address asks."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handler = super().get_route_handler()
+        asked = (self.dependant, *self.dependant.dependencies)
+        known = {field.alias for one in asked for field in one.query_params}
 
         async def strict(request: Request) -> Response:
+            for name in request.query_params:
+                if name not in known:  # what was meant by it would be silently left out
+                    raise Problem(400, f"unknown parameter {name!r} {_among(known)}")
             return await handler(StrictRequest(request.scope, request.receive))
 
         return strict
+
+
+def _among(known: set[str]) -> str:
+    return f"in the address: there are {', '.join(sorted(known))}" if known else "in the address"
 
 
 def parse_json(body: bytes) -> Any:

@@ -214,6 +214,14 @@ def test_senseless_link_is_a_problem(client: TestClient, query: str) -> None:
     assert client.get(f"/v1/search?{query}").status_code == 422
 
 
+def test_unknown_parameter_is_named(client: TestClient) -> None:
+    problem = client.get("/v1/search?text=red")
+    assert problem.status_code == 400
+    assert "unknown parameter 'text'" in problem.json()["detail"]
+    assert " q, " in problem.json()["detail"]
+    assert client.get("/v1/items/P1?fields=key").status_code == 400
+
+
 def test_collection_without_items_answers_nothing(tmp_path: Path, encoder: ColourEncoder) -> None:
     mmsearch.open(tmp_path, create=True).close()
     with serving(tmp_path, encoder) as client:
