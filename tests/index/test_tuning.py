@@ -17,6 +17,7 @@ from mmsearch.cli.app import app
 from mmsearch.errors import UsageError
 from mmsearch.index.goals import Goals, Settings
 from mmsearch.layout import Layout
+from mmsearch.search.indexes import SAMPLE
 from mmsearch.tuning import tune
 from mmsearch.types import Hit
 from tests.index.worlds import clustered
@@ -135,7 +136,7 @@ def test_the_command_prints_a_table_or_json(numbers: Path) -> None:
     table = CliRunner().invoke(app, ["tune", *options, "--dry-run"])
     assert table.exit_code == 0, table.output
     lines = table.stdout.splitlines()
-    assert lines[0].startswith(f"text: {SIZE:,} vectors of {DIM} numbers, 64 queries, ")
+    assert lines[0].startswith(f"text: {SIZE:,} vectors of {DIM} numbers, {SAMPLE} queries, ")
     assert [line for line in lines if line.startswith("* exact float16")]
     assert lines[-1].startswith("would be taken: exact float16")
     as_json = CliRunner().invoke(app, ["tune", *options, "--memory", "150kB", "--json"])
