@@ -102,8 +102,9 @@ def read_stored(path: Path) -> tuple[dict[str, Any], dict[str, Figure]]:
 
 def plain(figure: Figure) -> dict[str, float]:
     """As JSON, with four digits."""
-    return {
-        name: float(f"{value:.4g}") for name, value in asdict(figure).items() if value is not None
+    measured = {name: value for name, value in asdict(figure).items() if value is not None}
+    return {name: float(f"{value:.4g}") for name, value in measured.items()} | {
+        "pairs": figure.pairs
     }
 
 
