@@ -15,7 +15,7 @@ from mmsearch.index.codes import Codes
 from mmsearch.index.engine import EngineIndex
 from mmsearch.index.faiss_index import FaissIndex
 from mmsearch.index.goals import Goals
-from mmsearch.index.planner import VECTORS_PER_CENTROID, Choice, in_bytes, memory_bytes
+from mmsearch.index.planner import Choice, in_bytes, memory_bytes
 from mmsearch.index.rotation import Rotation
 from mmsearch.index.stored import ROWS_AT_A_TIME, RowStore, scores_of
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+TRAINING_PER_LIST = 24  # vectors that k-means sees; 39 find no more (2026-11)
 WORKERS = 2  # threads that read and encode while others are added
 # Numbers of candidates to try: a quarter more costs a third more time. Texts searched in pictures
 # need many, for all pictures are nearly as far from a text (docs/index.md).
@@ -102,7 +103,7 @@ def coded(
 ) -> tuple[CodedIndex, Truth]:
     """The codes of all items, to be searched in full, and the truth for `sample`."""
     rotation = Rotation.random(store.dim)
-    training = spaced(rows, max(choice.lists * VECTORS_PER_CENTROID, 1_000))
+    training = spaced(rows, max(choice.lists * TRAINING_PER_LIST, 1_000))
     codes = Codes(choice.lists, rotation(store.read(training)))
 
     def encoded(part: slice) -> tuple[slice, Vectors, Bytes]:

@@ -40,7 +40,7 @@ class Codes:
         self._quantizer.add(self._centroids)
         metric = faiss.METRIC_INNER_PRODUCT
         self._plain = faiss.IndexIVFRaBitQ(self._quantizer, dim, lists, metric)
-        self._plain.train(turned)
+        self._plain.train(turned[:lists])  # which only looks whether there are centroids
 
     def encode(self, turned: Vectors) -> Bytes:
         """(n, bytes of a code) for `add`, of rotated vectors (n, d). Threads may do it at once."""

@@ -20,9 +20,9 @@ CODES_NS = 0.02
 RESCORE_MS = 0.5  # of some hundred candidates
 # Bytes an item beside its code of d / 8: two factors, id, row.
 OVERHEAD_BYTES = 8 + 8 + 8
-# To open a list takes as long as to read 4,000 of its codes: tables are made of the query for each
-# (2026-11). Many small lists are the better sketch, few large ones the quicker.
-VECTORS_PER_LIST = 1_000
+# Twice as many lists take twice as long to fill. With half as many, those of a million made vectors
+# in 2,000 clusters were so uneven that a query read nine times the codes (2026-11).
+VECTORS_PER_LIST = 500
 # Below this a list has too few vectors to train its centroid (faiss, Clustering.h).
 VECTORS_PER_CENTROID = 39
 # An index trained for so many times fewer or more vectors is built anew when it is next written.

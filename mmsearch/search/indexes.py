@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from mmsearch.types import Ids
 
-SAMPLE = 256  # queries of each modality
+SAMPLE = 128  # queries of each modality
 
 
 class Indexes:
