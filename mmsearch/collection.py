@@ -43,6 +43,7 @@ from mmsearch.types import (
     ReindexReport,
     Target,
     Term,
+    TextEncoder,
     UpdateReport,
     WantedPrecision,
 )
@@ -551,11 +552,19 @@ class Collection:
             self._encoders.keep_text_tower(encoder)
             return encoder
 
+        def text_tower() -> tuple[EncoderInfo, TextEncoder] | None:
+            own = self._catalog.encoder()
+            tower = None if own is None else self._encoders.kept_text_tower(own)
+            return None if own is None or tower is None else (own, tower)
+
+        # Whoever says how to encode gets the whole encoder, set up like that.
+        settled = precision is not None or device is not None
         with self._layout.writing():
             run = Ingest(
                 self._catalog,
                 self._layout,
                 load,
+                text_tower=(lambda: None) if settled else text_tower,
                 workers=workers,
                 url_hosts=url_hosts,
                 on_progress=on_progress,

@@ -79,6 +79,14 @@ class Encoders:
             self._text[info.fingerprint] = TextCache(tower, self._cached_texts)
         return self._text[info.fingerprint]
 
+    def kept_text_tower(self, info: EncoderInfo) -> TextEncoder | None:
+        """The text tower without torch; None where there is none, or an encoder was given."""
+        if self._given:
+            return None
+        from mmsearch.encoders.text_tower import open_text_tower
+
+        return open_text_tower(info.fingerprint, info.name)
+
     def keep_text_tower(self, encoder: Encoder) -> None:
         """Write the text tower for queries without torch, unless it is there or was given."""
         if any(encoder is one for one in self._given):

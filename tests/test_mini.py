@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import mmsearch
+from mmsearch.ingest import embed
+from mmsearch.types import Encoder
 
 SAMPLE = Path(__file__).parent.parent / "sample_data"
 
@@ -48,3 +53,35 @@ def test_a_picture_finds_its_caption_among_the_first_three(
     image = "photos/red-car-wooden-table.jpg"
     hits = shop.search(SAMPLE / image, to="text", k=3)
     assert captions[image] in [hit.text for hit in hits]
+
+
+def test_a_few_texts_more_are_encoded_without_torch(shop: mmsearch.Collection) -> None:
+    code = """
+import sys, mmsearch
+with mmsearch.open(sys.argv[1]) as collection:
+    assert collection.upsert([{"key": "note", "text": "a lilac umbrella"}]).added == 1
+    assert collection.search("a lilac umbrella", to="text", k=1)[0].key == "note"
+    assert "torch" not in sys.modules, "a text took torch"
+    assert collection.remove(["note"]) == 1
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(shop.path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_many_texts_take_the_whole_encoder(
+    shop: mmsearch.Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embed, "FEW_TEXTS", 2)
+    loaded: list[str] = []
+    load = shop._encoders.load
+
+    def noted(name: str, *rest: Any) -> Encoder:
+        loaded.append(name)
+        return load(name, *rest)
+
+    monkeypatch.setattr(shop._encoders, "load", noted)
+    shop.upsert([{"key": f"note {number}", "text": f"note {number}"} for number in range(3)])
+    assert loaded == ["mini"]
+    shop.remove([f"note {number}" for number in range(3)])

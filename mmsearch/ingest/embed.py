@@ -13,13 +13,22 @@ import numpy as np
 from mmsearch.catalog.catalog import Catalog
 from mmsearch.catalog.records import EncoderInfo, NewVectors
 from mmsearch.layout import Layout
-from mmsearch.types import Encoder, Modality, OnProgress, OverlappingEncoder, Progress
+from mmsearch.types import (
+    Encoder,
+    Modality,
+    OnProgress,
+    OverlappingEncoder,
+    Progress,
+    TextEncoder,
+)
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from mmsearch.types import Pixels, Vectors
 
+# More are worth the seconds that torch takes to load: it encodes twice as many a second (2026-11).
+FEW_TEXTS = 4_000
 Names = tuple[tuple[Modality, bytes], ...]
 
 
@@ -41,7 +50,11 @@ class Encoding:
 
 
 class Embedder:
-    """One encoder, loaded when the first thing has to be encoded, and its vector file."""
+    """One encoder, loaded when the first thing has to be encoded, and its vector file.
+
+    As long as only a few texts have to be, `text_tower` encodes them, if it gives one of the same
+    space: it is ready at once, where a server would wait seconds for torch.
+    """
 
     def __init__(
         self,
@@ -49,11 +62,14 @@ class Embedder:
         layout: Layout,
         load: Callable[[], Encoder],
         on_progress: OnProgress,
+        text_tower: Callable[[], tuple[EncoderInfo, TextEncoder] | None] = lambda: None,
     ) -> None:
         self._catalog = catalog
         self._layout = layout
         self._load = load
         self._loaded: Encoder | None = None
+        self._open_text_tower = text_tower
+        self._text_tower: tuple[EncoderInfo, TextEncoder] | None = None
         self._loading = threading.Lock()
         self._progress = on_progress
         self.images = 0  # encoded so far, as are texts
@@ -92,11 +108,18 @@ class Embedder:
             parts.append(self._start_images(np.stack(list(images.values()))))
             names += [("image", digest) for digest in images]
         if texts:
-            rows = self.encoder.encode_texts(list(texts.values()))
+            rows = self._text_encoder(len(texts)).encode_texts(list(texts.values()))
             parts.append(lambda: rows)
             names += [("text", digest) for digest in texts]
         self.seconds += time.perf_counter() - started
         return Encoding(tuple(names), lambda: self._finish(parts, len(images), len(texts)))
+
+    def _text_encoder(self, count: int) -> TextEncoder:
+        if self._loaded is None and self.texts + count <= FEW_TEXTS:
+            self._text_tower = self._text_tower or self._open_text_tower()
+            if self._text_tower is not None:
+                return self._text_tower[1]
+        return self.encoder
 
     def _start_images(self, pixels: Pixels) -> Callable[[], Vectors]:
         encoder = self.encoder
@@ -121,7 +144,10 @@ class Embedder:
         """
         if not names:
             return None
-        info = info_of(self.encoder)
+        if self._loaded is None and self._text_tower is not None:
+            info = self._text_tower[0]
+        else:
+            info = info_of(self.encoder)
         head = self._catalog.spaces.head(info.fingerprint)
         checksum = self._layout.vector_file(info).append(head, vectors)
         self._progress(Progress("rows written"))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mmsearch.catalog.catalog import Catalog
-from mmsearch.catalog.records import StoredItem, Write
+from mmsearch.catalog.records import EncoderInfo, StoredItem, Write
 from mmsearch.errors import InputError
 from mmsearch.images import Contents, decode, read
 from mmsearch.ingest.embed import Embedder, Encoding
@@ -26,7 +26,15 @@ from mmsearch.ingest.plan import HANDED_OVER, Plan, plan_items, plan_scan, told_
 from mmsearch.layout import Layout
 from mmsearch.pool import default_workers, in_order
 from mmsearch.scan import Scan, key_of
-from mmsearch.types import Encoder, Failure, IndexReport, OnProgress, Progress, Source
+from mmsearch.types import (
+    Encoder,
+    Failure,
+    IndexReport,
+    OnProgress,
+    Progress,
+    Source,
+    TextEncoder,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,12 +87,15 @@ class Ingest:
         layout: Layout,
         load_encoder: Callable[[], Encoder],
         *,
+        text_tower: Callable[[], tuple[EncoderInfo, TextEncoder] | None] = lambda: None,
         workers: int | None = None,
         url_hosts: Sequence[str] = (),
         on_progress: OnProgress | None = None,
     ) -> None:
-        """`url_hosts`: where pictures may be fetched from. Raises UsageError if it is no list of
-        hosts (fetch.read_hosts)."""
+        """`text_tower`: see Embedder. `url_hosts`: where pictures may be fetched from.
+
+        Raises UsageError if that is no list of hosts (fetch.read_hosts).
+        """
         if url_hosts:
             from mmsearch.fetch import read_hosts
 
@@ -94,7 +105,7 @@ class Ingest:
         self._layout = layout
         self._base = layout.base
         self._progress = on_progress or (lambda _progress: None)
-        self._embedder = Embedder(catalog, layout, load_encoder, self._progress)
+        self._embedder = Embedder(catalog, layout, load_encoder, self._progress, text_tower)
         self._workers = workers or default_workers()
         self._tally = _Tally()
         self._known = Known(catalog, whole=False)
@@ -102,7 +113,7 @@ class Ingest:
 
     @property
     def encoder(self) -> Encoder | None:
-        """What encoded; None if nothing had to be."""
+        """What encoded; None if nothing had to be, or only texts without it."""
         return self._embedder.loaded
 
     def run(self, roots: Sequence[Path], *, allow_empty: bool = False) -> IndexReport:
