@@ -274,25 +274,21 @@ def measure(path: Path, arguments: argparse.Namespace) -> None:
     found: dict[tuple[str, bool], Measured] = {}
     for batched in (True, False):
         with running(path, batched, arguments.threads) as (pid, port):
-            for words in ("distinct", "Zipf"):
-                name = f"{words}, {'batches, cache' if batched else 'one at a time'}"
+            for load_name in ("distinct", "distinct, writer", "Zipf", "Zipf, writer"):
+                name = f"{load_name}, {'batches, cache' if batched else 'one at a time'}"
                 if arguments.only in name:
-                    following = texts(arguments.products, words == "Zipf")
-                    found[words, batched] = asyncio.run(
-                        load(pid, port, following, arguments, writing=False)
+                    following = texts(arguments.products, load_name.startswith("Zipf"))
+                    found[load_name, batched] = asyncio.run(
+                        load(pid, port, following, arguments, writing="writer" in load_name)
                     )
-                    report(name, found[words, batched])
-            if batched and arguments.only in "Zipf, batches, cache, writer":
-                following = texts(arguments.products, zipf=True)
-                written = asyncio.run(load(pid, port, following, arguments, writing=True))
-                report("Zipf, batches, cache, writer", written)
-    for words in ("distinct", "Zipf"):
-        if (words, True) in found and (words, False) in found:
-            one, other = found[words, True], found[words, False]
+                    report(name, found[load_name, batched])
+    for load_name, batched in found:
+        if batched and (load_name, False) in found:
+            one, other = found[load_name, True], found[load_name, False]
             work = (other.server_s / len(other.times)) / (one.server_s / len(one.times))
             print(
-                f"{words}: {one.rate / other.rate:.1f} times the queries, each for 1/{work:.1f} of "
-                "the processor"
+                f"{load_name}: {one.rate / other.rate:.1f} times the queries, each for "
+                f"1/{work:.1f} of the processor"
             )
 
 
