@@ -163,6 +163,7 @@ def _run(settings: Settings, listener: socket.socket, *, commands: bool = False)
     from mmsearch.cli.errands import Errands
     from mmsearch.server import logs
     from mmsearch.server.app import create_app
+    from mmsearch.server.security.heads import prompt_heads
 
     app = create_app(settings)
     config = uvicorn.Config(
@@ -173,6 +174,7 @@ def _run(settings: Settings, listener: socket.socket, *, commands: bool = False)
         server_header=False,
         date_header=True,
         proxy_headers=False,
+        http=prompt_heads(settings.request_seconds),
         ws="none",
         lifespan="on",
         timeout_graceful_shutdown=round(settings.request_seconds) + 1,

@@ -168,3 +168,24 @@ def _send(wire: socket.socket, lines: Iterator[bytes]) -> None:
             wire.sendall(b"%x\r\n%s\r\n" % (len(line), line))
     except OSError:
         pass  # it was killed, as it was meant to be
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [(b"", b""), (b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n", b"HTTP/1.1 408 ")],
+    ids=["nothing", "a part of it"],
+)
+def test_head_that_does_not_come_ends_its_connection(
+    tmp_path: Path, sent: bytes, status: bytes
+) -> None:
+    arguments = serve("--create", "--collection", str(tmp_path / "c"), "--request-seconds", "1")
+    with process(arguments, tmp_path) as (_, address):
+        with socket.create_connection(_place(address), timeout=60) as wire:
+            wire.sendall(sent)
+            began = time.monotonic()
+            answer = wire.makefile("rb").read()
+            assert answer.startswith(status)
+            assert bool(answer) is bool(status)
+            assert time.monotonic() - began > 0.8
+        # Others are served as ever.
+        assert httpx2.get(f"{address}/healthz", timeout=60).status_code == 200
