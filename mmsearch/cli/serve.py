@@ -161,9 +161,9 @@ def _run(settings: Settings, listener: socket.socket, *, commands: bool = False)
     import uvicorn
 
     from mmsearch.cli.errands import Errands
+    from mmsearch.cli.heads import prompt_heads
     from mmsearch.server import logs
     from mmsearch.server.app import create_app
-    from mmsearch.server.security.heads import prompt_heads
 
     app = create_app(settings)
     config = uvicorn.Config(
