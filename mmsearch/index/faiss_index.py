@@ -15,6 +15,7 @@ from mmsearch.halves import to_float32
 from mmsearch.index import products
 from mmsearch.index.engine import KindName, Plan
 from mmsearch.index.stored import RowStore
+from mmsearch.last import Last
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -55,7 +56,7 @@ class FaissIndex:
         self.why = why
         self._store = store
         self._row_of: npt.NDArray[np.int64] | None = None
-        self._last: tuple[Ids, npt.NDArray[np.int64]] | None = None  # candidates, and their rows
+        self._last: Last[npt.NDArray[np.int64]] = Last()  # the rows of the last candidates
         self._index = index or faiss.IndexIDMap2(
             faiss.IndexScalarQuantizer(
                 dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
@@ -154,13 +155,8 @@ class FaissIndex:
     def _rows(self, allowed: Ids) -> npt.NDArray[np.int64]:
         """Ascending rows of the allowed items that are here."""
         if self._row_of is None:
-            self._last = None
-        if self._last is None or self._last[0] is not allowed:
-            rows = self._find_rows(allowed)
-            if allowed.flags.writeable:  # the same array may hold other ids the next time
-                return rows
-            self._last = allowed, rows
-        return self._last[1]
+            self._last = Last()
+        return self._last.of(allowed, self._find_rows)
 
     def _find_rows(self, allowed: Ids) -> npt.NDArray[np.int64]:
         row_of = self._places()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mmsearch.last import Last
 from mmsearch.lexical.words import Word
 
 if TYPE_CHECKING:
@@ -107,15 +108,15 @@ class Postings:
             scores[rows] += gains
             found[rows] = True
         if allowed is not None:
-            found &= self._among(allowed)
+            found &= self._last.of(allowed, self._among)
         return self._top(np.flatnonzero(found), scores, k)
 
     def having(self, words: Iterable[Word], ids: Ids) -> tuple[int, npt.NDArray[np.bool_]]:
         """How many items have one of these known words, and (n,) which of `ids` do."""
         having = [self._known[word].ids for word in words]
-        every = having[0] if len(having) == 1 else np.unique(np.concatenate([*having, []]))
-        if not len(every):
+        if not any(map(len, having)):
             return 0, np.zeros(len(ids), np.bool_)
+        every = having[0] if len(having) == 1 else np.unique(np.concatenate(having))
         places = np.minimum(np.searchsorted(every, ids), len(every) - 1)
         return len(every), every[places] == ids
 
@@ -125,9 +126,7 @@ class Postings:
         mean = lengths.mean() if len(lengths) else 1.0
         self._norms = K1 * (1 - B + B * lengths / max(mean, 1e-9))
         self._gains: dict[Word, tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]] = {}
-        self._last: tuple[Ids, npt.NDArray[np.bool_]] | None = (
-            None  # candidates, and where they are
-        )
+        self._last: Last[npt.NDArray[np.bool_]] = Last()  # where the last candidates are
 
     def _gains_of(self, word: Word) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
         """(m,) rows in which a known word occurs, and (m,) what it adds to the scores there."""
@@ -144,15 +143,10 @@ class Postings:
 
     def _among(self, allowed: Ids) -> npt.NDArray[np.bool_]:
         """(n,) which items are allowed."""
-        if self._last is not None and self._last[0] is allowed:
-            return self._last[1]
         last = max(self._ids.max(initial=-1), allowed.max(initial=-1))
         chosen = np.zeros(int(last) + 1, np.bool_)
         chosen[allowed] = True
-        among = chosen[self._ids]
-        if not allowed.flags.writeable:  # else the same array may hold other ids the next time
-            self._last = allowed, among
-        return among
+        return chosen[self._ids]
 
     def _top(self, rows: npt.NDArray[np.intp], scores: Floats, k: int) -> list[tuple[int, float]]:
         values = scores[rows]
