@@ -25,14 +25,13 @@ import platform
 import random
 import statistics
 import sys
-import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from processes import as_installed, seconds
+from processes import seconds, workplace
 
 import mmsearch
 from mmsearch.catalog.catalog import Catalog
@@ -203,10 +202,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--folder", type=Path, help="keep the collections there, or find them")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = options.folder or Path(temporary)
-        folder.mkdir(parents=True, exist_ok=True)
-        as_installed(folder)
+    with workplace(options.folder) as folder:
         report: dict[str, Any] = {
             "mmsearch": mmsearch.__version__, "python": platform.python_version(),
             "numpy": np.__version__, "processor": platform.processor() or platform.machine(),

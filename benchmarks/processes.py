@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -20,6 +22,17 @@ def as_installed(folder: Path) -> None:
     os.environ["PYTHONPYCACHEPREFIX"] = str(folder / "compiled")
     os.environ["PYTHONPATH"] = str(ROOT)
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+@contextmanager
+def workplace(folder: Path | None) -> Iterator[Path]:
+    """A folder to work in, where new processes are `as_installed`: this one, which stays and whose
+    contents are used again, or one that goes afterwards."""
+    with tempfile.TemporaryDirectory() as temporary:
+        chosen = folder or Path(temporary)
+        chosen.mkdir(parents=True, exist_ok=True)
+        as_installed(chosen)
+        yield chosen
 
 
 def seconds(command: Sequence[str]) -> float:

@@ -26,7 +26,6 @@ import os
 import platform
 import sqlite3
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -36,7 +35,7 @@ from pathlib import Path
 from typing import Any
 
 from pairs import Figure, measure
-from processes import as_installed
+from processes import workplace
 from quick_table import TABLE
 
 STORED = Path(__file__).with_suffix(".json")
@@ -148,14 +147,13 @@ def main() -> int:
             print(f"note: stored with {what} {there[what]}, now {here[what]}", file=sys.stderr)
     found: dict[str, Figure] = {}
     print(HEAD, flush=True)
-    with tempfile.TemporaryDirectory() as temporary:
-        as_installed(Path(temporary))
+    with workplace(None) as folder:
         spawn = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(1, spawn, max_tasks_per_child=1) as fresh:
             for name in names:
                 print(f"{name} ...", end="", file=sys.stderr, flush=True)
                 before = time.monotonic()
-                one = fresh.submit(measure, TABLE[name], Path(temporary), options.runs)
+                one = fresh.submit(measure, TABLE[name], folder, options.runs)
                 found[name] = one.result()
                 print(f" {time.monotonic() - before:.0f} s", file=sys.stderr)
                 print(line(name, found[name], stored.get(name)), flush=True)

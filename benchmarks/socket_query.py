@@ -26,7 +26,6 @@ import platform
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,7 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from cold_query import build, words
-from processes import ROOT, as_installed, seconds
+from processes import ROOT, seconds, workplace
 
 import mmsearch
 from mmsearch.catalog.records import EncoderInfo
@@ -107,10 +106,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--folder", type=Path, help="keep the collections there, or find them")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = options.folder or Path(temporary)
-        folder.mkdir(parents=True, exist_ok=True)
-        as_installed(folder)
+    with workplace(options.folder) as folder:
         report: dict[str, Any] = {
             "mmsearch": mmsearch.__version__, "python": platform.python_version(),
             "processor": platform.processor() or platform.machine(), "cores": os.cpu_count(),

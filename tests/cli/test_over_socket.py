@@ -261,12 +261,21 @@ def test_without_a_collection_it_says_so(tmp_path: Path) -> None:
     assert b"no collection in " in done.stderr
 
 
+@contextmanager
+def listening(folder: Path) -> Iterator[socket.socket]:
+    """A socket in the place of a server's, which answers as the test has it."""
+    path = folder / ".mmsearch" / over_socket.NAME
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        yield listener
+    path.unlink()
+
+
 def test_answer_that_breaks_off_is_no_answer(indexed: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(indexed, tmp_path / "corpus"))
     for reply in (b"", b"HTTP/1.1 200 OK\r\n\r\n0 10 0\nrank", b"HTTP/1.1 200 OK\r\n\r\n{}"):
-        with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(str(folder / ".mmsearch" / over_socket.NAME))
-            listener.listen()
+        with listening(folder) as listener:
             asking = subprocess.Popen(
                 [*MMSEARCH, "query", "--socket", "a taxi"],
                 cwd=folder,
@@ -277,7 +286,6 @@ def test_answer_that_breaks_off_is_no_answer(indexed: Path, tmp_path: Path) -> N
                 wire.recv(1 << 16)
                 wire.sendall(reply)
             out, err = asking.communicate(timeout=120)
-        (folder / ".mmsearch" / over_socket.NAME).unlink()
         assert (asking.returncode, out) == (1, b"")
         assert err.startswith(b"error: no server answers at ")
 
@@ -332,9 +340,7 @@ def test_reader_that_has_gone_is_no_error(folder: Path) -> None:
 
 def test_ctrl_c_ends_the_waiting(indexed: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(indexed, tmp_path / "corpus"))
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(folder / ".mmsearch" / over_socket.NAME))
-        listener.listen()
+    with listening(folder) as listener:
         asking = subprocess.Popen(
             [*MMSEARCH, "query", "--socket", "a taxi"],
             cwd=folder,
