@@ -90,28 +90,24 @@ class Scan:
                 elif stem in beside:
                     words[stem] = words.get(stem) or text
                 elif text is not None:
-                    yield from self._unless_taken(
-                        Source(self._key(name), None, text, stamp), owners, name
-                    )
+                    source = Source(self._key(name), None, text, stamp)
+                    yield self._unless_taken(source, owners, name)
         for name, stem, stamp in found.pictures:
             if name not in claimed:
                 source = Source(self._key(name), Path(name), words.get(stem), stamp)
-                yield from self._unless_taken(source, owners, name)
+                yield self._unless_taken(source, owners, name)
         self.complete = self._whole
 
     def _key(self, name: str) -> str:
         return _key(name, self._prefix)
 
-    def _unless_taken(
-        self, source: Source, owners: dict[str, str], name: str
-    ) -> Iterator[Source | Failure]:
+    def _unless_taken(self, source: Source, owners: dict[str, str], name: str) -> Source | Failure:
         owner = owners.setdefault(source.key, name)
         if owner == name:
-            yield source
-        else:
-            other = self._key(owner)
-            reason = f"the key {source.key!r} was already used by {other}; give one another key"
-            yield Failure(self._key(name), reason)
+            return source
+        other = self._key(owner)
+        reason = f"the key {source.key!r} was already used by {other}; give one another key"
+        return Failure(self._key(name), reason)
 
     def _rows(
         self, table: str, claimed: set[str], owners: dict[str, str]
@@ -119,7 +115,7 @@ class Scan:
         try:
             for row in rows_to_sources(Path(table), self._key(table), claimed):
                 if isinstance(row, Source):
-                    yield from self._unless_taken(row, owners, table)
+                    yield self._unless_taken(row, owners, table)
                 else:
                     yield row
         except TableError as exc:

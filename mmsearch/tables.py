@@ -148,7 +148,7 @@ def read_changes(path: Path) -> Iterator[tuple[int, Change | TableProblem]]:
         if key is None:
             yield number, TableProblem(f"no key; name it in one of {', '.join(KEY_COLUMNS)}")
             continue
-        values = {n: _typed(v) if typed else plain_value(v) for n, v in rest.items()}
+        values = _typed_cells(rest) if typed else {n: plain_value(v) for n, v in rest.items()}
         yield number, Change(key, values)
 
 
@@ -228,15 +228,17 @@ def row_to_sources(
     columns = _columns(tuple(rest))
     names = columns.names
     key = take_name(rest, names, columns.key) or row_key
-    group = take_name(rest, names, columns.group)
+    group = take_name(rest, names, columns.group) if columns.group else None
     text = _take_text(rest, columns)
-    pictures = [_picture(one, table, claimed) for one in _take_pictures(rest, columns, table)]
+    pictures = []
+    if columns.pictures:
+        pictures = [_picture(one, table, claimed) for one in _take_pictures(rest, columns, table)]
     if not pictures and text is None:
         reason = "neither text nor picture; fill in one or delete it"
         return [Failure(row_key, f"row {number}: {reason}")]
-    attributes = {
-        n.replace("\0", ""): _typed(v) if typed else plain_value(v) for n, v in rest.items()
-    }
+    if columns.with_nul:
+        rest = {name.replace("\0", ""): value for name, value in rest.items()}
+    attributes = _typed_cells(rest) if typed else {n: plain_value(v) for n, v in rest.items()}
     if len(pictures) > 1:
         group = group or key
     if not pictures:
@@ -390,6 +392,7 @@ class _Columns:
     text: tuple[str, ...]
     joined: tuple[str, ...]
     pictures: tuple[tuple[str, ...], ...]  # one picture, or list of pictures, of each
+    with_nul: bool  # whether U+0000 stands in one of the names
 
 
 @lru_cache(maxsize=64)
@@ -407,6 +410,7 @@ def _columns(columns: tuple[str, ...]) -> _Columns:
         there(TEXT_COLUMNS),
         there(JOINED_COLUMNS),
         tuple(filter(None, pictures)),
+        any("\0" in name for name in columns),
     )
 
 
@@ -414,18 +418,21 @@ def _folded(name: str) -> str:
     return name.strip().lower()
 
 
-def _typed(value: str) -> Any:
-    """A csv cell as int, float, bool or str; None when empty."""
-    return _short_typed(value) if len(value) <= _SHORT_CELL else _read_cell(value)
+def _typed_cells(cells: Mapping[str, str]) -> dict[str, Any]:
+    """csv cells as int, float, bool or str; None where one is empty."""
+    return {
+        name: _short_cell(cell) if len(cell) <= _SHORT_CELL else _read_cell(cell)
+        for name, cell in cells.items()
+    }
 
 
 @lru_cache(maxsize=4096)  # brands, sizes and stocks repeat
-def _short_typed(value: str) -> Any:
-    return _read_cell(value)
+def _short_cell(cell: str) -> Any:
+    return _read_cell(cell)
 
 
-def _read_cell(value: str) -> Any:
-    text = value.strip()
+def _read_cell(cell: str) -> Any:
+    text = cell.strip()
     if not text:
         return None
     if text[0] in "+-.0123456789":
@@ -503,6 +510,7 @@ def _read_csv(
 
 
 def _csv_rows(reader: Any, lines: _Lines, header: list[str]) -> Iterator[Row | TableProblem]:
+    named = all(header)
     while True:
         lines.given.clear()
         try:
@@ -523,7 +531,10 @@ def _csv_rows(reader: Any, lines: _Lines, header: list[str]) -> Iterator[Row | T
         elif not all(map(str.isascii, cells)) and any(map(_SURROGATE.search, cells)):
             yield TableProblem("not UTF-8; save the file as CSV UTF-8")
         else:
-            yield {name: cell for name, cell in zip(header, cells, strict=True) if name}
+            row = dict(zip(header, cells, strict=True))
+            if not named:
+                row.pop("", None)
+            yield row
 
 
 def _read_jsonl(path: Path) -> Iterator[Row | TableProblem]:

@@ -30,7 +30,7 @@ def schema_1(tmp_path: Path) -> Path:
 
 
 def shape(path: Path) -> dict[str, set[tuple[object, ...]]]:
-    """Table -> its columns (name, type, not null, primary key) and indexes."""
+    """Table -> its columns (name, type, not null, primary key) and indexes (partial or not)."""
     with closing(sqlite3.connect(path)) as connection:
         tables = [
             name
@@ -38,7 +38,7 @@ def shape(path: Path) -> dict[str, set[tuple[object, ...]]]:
         ]
         columns = 'SELECT name, type, "notnull", pk FROM pragma_table_info(?)'
         indexes = (
-            'SELECT l.name, l."unique", i.name FROM pragma_index_list(?) l, '
+            'SELECT l.name, l."unique", l.partial, i.name FROM pragma_index_list(?) l, '
             "pragma_index_info(l.name) i WHERE l.origin = 'c'"
         )
         return {

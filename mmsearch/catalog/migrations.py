@@ -130,12 +130,23 @@ _TO_5 = (
 # Schema 6 (2026-11): counts are kept once a transaction; by triggers they took as long as the rows.
 _TO_6 = ("DROP TRIGGER tally_more", "DROP TRIGGER tally_anew")
 
+# Schema 7 (2026-11): these indexes leave out the items that have no such thing.
+_TO_7 = tuple(
+    statement
+    for name in ("picture_of", "image_digest", "text_digest")
+    for statement in (
+        f"DROP INDEX items_by_{name}",
+        f"CREATE INDEX items_by_{name} ON items ({name}) WHERE {name} IS NOT NULL",
+    )
+)
+
 STEPS = {
     1: _TO_2,
     2: _TO_3,
     3: _TO_4,
     4: _TO_5,
     5: _TO_6,
+    6: _TO_7,
 }  # schema -> what makes the next one of it
 
 

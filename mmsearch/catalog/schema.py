@@ -17,7 +17,7 @@ from sqlalchemy import (
 
 from mmsearch.lexical.words import TOKENIZER
 
-SCHEMA_VERSION = 6  # a new one brings a step in migrations.py
+SCHEMA_VERSION = 7  # a new one brings a step in migrations.py
 
 metadata = MetaData()
 
@@ -56,10 +56,10 @@ items = Table(
     Column("picture_of", Text),  # key of the item whose further picture this is
     Column("url", Text),  # the address that the picture was fetched from
 )
-Index("items_by_picture_of", items.c.picture_of)
-# A vector that arrives is a change of the items that have its digest.
-Index("items_by_image_digest", items.c.image_digest)
-Index("items_by_text_digest", items.c.text_digest)
+# `picture_of` and the digests of what arrives as a vector are looked up, never their absence: what
+# an item lacks costs nothing.
+for column in (items.c.picture_of, items.c.image_digest, items.c.text_digest):
+    Index(f"items_by_{column.name}", column, sqlite_where=column.is_not(None))
 
 # Which types each attribute has, or once had, somewhere: filters are checked against it.
 attribute_types = Table(

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
+from mmsearch import collector
 from mmsearch.catalog.catalog import Catalog
 from mmsearch.catalog.records import StoredItem
 from mmsearch.types import Failure, UpdateReport
@@ -23,6 +24,7 @@ ITEMS_PER_COMMIT = 10_000
 _SCALARS = frozenset((str, int, float, bool))  # most values; json.dumps takes 3 us for each
 
 
+@collector.paused()
 def update_attributes(catalog: Catalog, wanted: Mapping[str, Mapping[str, Any]]) -> UpdateReport:
     """Per key, set the named attributes and remove those that are None.
 

@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from mmsearch import collector
 from mmsearch.catalog.catalog import Catalog
 from mmsearch.catalog.records import EncoderInfo, StoredItem, Write
 from mmsearch.errors import InputError
@@ -125,14 +126,15 @@ class Ingest:
         started = time.perf_counter()
         self._known = Known(self._catalog, whole=True)
         scan = Scan(roots, self._base)
-        plan = plan_scan(
-            scan,
-            self._catalog,
-            self._known,
-            self._base,
-            allow_empty=allow_empty,
-            on_progress=self._progress,
-        )
+        with collector.paused():
+            plan = plan_scan(
+                scan,
+                self._catalog,
+                self._known,
+                self._base,
+                allow_empty=allow_empty,
+                on_progress=self._progress,
+            )
         vanished: Vanished = {}
         for item in plan.unseen:
             vanished.setdefault(_identity(item), []).append(item)
@@ -161,10 +163,11 @@ class Ingest:
         interrupted = False
         handed_over: set[str] = set()
         rest = iter(sources)
-        while not interrupted and (part := list(islice(rest, KNOWN_PER_COMMIT))):
+        while not interrupted and (part := _next(rest)):
             self._tally.failures += [one for one in part if isinstance(one, Failure)]
             found = [one for one in part if isinstance(one, Source)]
-            plan = plan_items(found, self._catalog, self._known, self._base)
+            with collector.paused():
+                plan = plan_items(found, self._catalog, self._known, self._base)
             self.replaced.update(
                 old.image_digest for _, old in plan.todo if old and old.image_digest
             )
@@ -329,6 +332,7 @@ class Ingest:
             return source
         return replace(source, path=keep_picture(contents, self._layout))
 
+    @collector.paused()
     def _commit(self, batch: list[_Decoded], encoding: Encoding, vanished: Vanished) -> None:
         write = Write()
         outcomes: Counter[str] = Counter()
@@ -396,6 +400,12 @@ class Ingest:
         if one.old is not None:
             # The picture that the old vector stood for is gone; an answer must not show it.
             write.states.setdefault("missing", []).append(one.old.id)
+
+
+@collector.paused()
+def _next(sources: Iterator[Source | Failure]) -> list[Source | Failure]:
+    """As many as go into one transaction."""
+    return list(islice(sources, KNOWN_PER_COMMIT))
 
 
 def failure_row(failure: Failure, source: Source | None) -> dict[str, Any]:
