@@ -21,6 +21,7 @@ ARROWS = {
     "halves": set[str](),
     "last": GROUND,
     "pool": set[str](),
+    "collector": set[str](),
     "fetch": GROUND,
     "errors": set[str](),
     "stages": set[str](),
@@ -43,7 +44,8 @@ ARROWS = {
     "quick": GROUND | {"encoders", "ranking", "catalog", "durable", "halves"},
     "answers": GROUND | {"catalog", "layout", "loading", "search", "quick"},
     "ingest": GROUND
-    | {"scan", "images", "tables", "catalog", "layout", "durable", "pool", "fetch"},
+    | {"scan", "images", "tables", "catalog", "layout", "durable", "pool", "fetch"}
+    | {"collector"},
     "search": GROUND
     | {"images", "encoders", "catalog", "index", "models", "filters", "columns"}
     | {"ranking", "durable", "pool", "stages"},
@@ -77,8 +79,8 @@ HOMES = {
     "torchvision": {"encoders", "models", "training"},
     "open_clip": {"encoders", "models", "training"},
     "timm": {"encoders", "models", "training"},
-    "onnx": {"encoders"},
-    "onnxruntime": {"encoders"},
+    "onnx": {"encoders", "index"},
+    "onnxruntime": {"encoders", "index"},
     "transformers": {"encoders", "models", "training"},
     "faiss": {"index"},
     "sqlalchemy": {"catalog"},

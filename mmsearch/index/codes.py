@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import faiss
 import numpy as np
 
-from mmsearch.index.centroids import k_means, nearest_centroids
+from mmsearch.index.centroids import Nearest, k_means
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -33,11 +33,10 @@ class Codes:
 
     def __init__(self, lists: int, turned: Vectors) -> None:
         dim = turned.shape[1]
-        self._centroids = (
-            turned.mean(axis=0, keepdims=True) if lists == 1 else k_means(turned, lists)
-        )
+        centroids = turned.mean(axis=0, keepdims=True) if lists == 1 else k_means(turned, lists)
+        self._nearest = Nearest(centroids)
         self._quantizer = faiss.IndexFlatL2(dim)
-        self._quantizer.add(self._centroids)
+        self._quantizer.add(centroids)
         metric = faiss.METRIC_INNER_PRODUCT
         self._plain = faiss.IndexIVFRaBitQ(self._quantizer, dim, lists, metric)
         self._plain.train(turned[:lists])  # which only looks whether there are centroids
@@ -46,7 +45,7 @@ class Codes:
         """(n, bytes of a code) for `add`, of rotated vectors (n, d). Threads may do it at once."""
         faiss.omp_set_num_threads(1)  # of this thread alone: the others are at work
         turned = np.ascontiguousarray(turned)
-        lists = nearest_centroids(turned, self._centroids)
+        lists = self._nearest(turned)
         codes = np.empty((len(turned), self._plain.sa_code_size()), np.uint8)
         pointers = [faiss.swig_ptr(array) for array in (turned, lists, codes)]
         self._plain.encode_vectors(len(turned), *pointers, True)
