@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import faiss
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -215,3 +216,11 @@ def test_a_rotation_keeps_inner_products_and_spreads_a_single_number() -> None:
     one = rotation(np.eye(96, dtype=np.float32)[:1])
     assert np.abs(one).max() < 0.7
     np.testing.assert_array_equal(rotation.left, Rotation.random(96).left)
+
+
+@pytest.mark.parametrize("count", [1, 64])
+def test_a_search_leaves_faiss_the_threads_that_it_had(count: int, tmp_path: Path) -> None:
+    index, _ = large(KINDS[1], tmp_path)
+    usual = faiss.omp_get_max_threads()
+    index.search(clustered(count, DIM, seed=77), 5)
+    assert faiss.omp_get_max_threads() == usual
