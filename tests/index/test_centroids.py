@@ -18,7 +18,8 @@ Floats = npt.NDArray[np.float32]
 
 def distances(rows: Floats, to: Floats) -> npt.NDArray[np.float64]:
     """(n, m) squared."""
-    return np.square(rows[:, None].astype(np.float64) - to).sum(axis=2)
+    found: npt.NDArray[np.float64] = np.square(rows[:, None] - to, dtype=np.float64).sum(axis=2)
+    return found
 
 
 @pytest.fixture(scope="module")
