@@ -228,11 +228,9 @@ def row_to_sources(
     columns = _columns(tuple(rest))
     names = columns.names
     key = take_name(rest, names, columns.key) or row_key
-    group = take_name(rest, names, columns.group) if columns.group else None
+    group = take_name(rest, names, columns.group)
     text = _take_text(rest, columns)
-    pictures = []
-    if columns.pictures:
-        pictures = [_picture(one, table, claimed) for one in _take_pictures(rest, columns, table)]
+    pictures = [_picture(one, table, claimed) for one in _take_pictures(rest, columns, table)]
     if not pictures and text is None:
         reason = "neither text nor picture; fill in one or delete it"
         return [Failure(row_key, f"row {number}: {reason}")]

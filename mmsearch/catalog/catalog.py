@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert as upsert
 
+from mmsearch import collector
 from mmsearch.catalog import lexical
 from mmsearch.catalog.database import CHUNK, Database, chunks, fact
 from mmsearch.catalog.records import Content, EncoderInfo, StoredItem, Write
@@ -48,6 +49,7 @@ class Catalog:
 
     # ---- writing
 
+    @collector.paused()
     def commit(self, write: Write) -> int:
         """Apply `write` in one transaction; returns the new sequence number.
 

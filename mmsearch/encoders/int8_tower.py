@@ -13,10 +13,10 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmsearch import onnx_runtime
 from mmsearch.encoders.kept_tower import staged
 from mmsearch.encoders.precision import Trial, cpu_name, has_int8_products
 from mmsearch.errors import ModelError
@@ -28,12 +28,11 @@ if TYPE_CHECKING:
 # Raise it when the steps below begin to give other vectors.
 _RECIPE = "dynamic-1"
 _OPSET = 17
-_NEEDED = ("onnx", "onnxruntime")
 
 
 def missing() -> str | None:
     """Why int8 cannot be had in this installation; None if it can."""
-    absent = [name for name in _NEEDED if find_spec(name) is None]
+    absent = onnx_runtime.absent()
     if not absent:
         return None
     return f"int8 needs {' and '.join(absent)}: pip install 'mmsearch[int8]'"
@@ -47,17 +46,10 @@ class Int8Tower:
     """
 
     def __init__(self, encoder: OpenClipEncoder, cache: Path) -> None:
-        import onnxruntime
-
         folder = cache / "int8" / f"{encoder.fingerprint}-{recipe()}"
         if not (folder / "tower.onnx").is_file():
             _export(encoder, folder)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1  # encoders/lanes.py
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(
-            str(folder / "tower.onnx"), options, providers=["CPUExecutionProvider"]
-        )
+        self._session = onnx_runtime.session(str(folder / "tower.onnx"))  # threads: lanes.py
         self._trial_file = folder / "trial.json"
         self.trial = _read_trial(self._trial_file)
 

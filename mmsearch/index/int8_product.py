@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from mmsearch import onnx_runtime
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -49,14 +50,9 @@ def _largest(matrix: Vectors) -> float:
 def int8_product() -> Product | None:
     """(n, d) of `left` times (d, m) of `right` as (n, m), in the caller's thread; any number of
     threads at once. None where ONNX Runtime is not installed."""
-    if find_spec("onnxruntime") is None or find_spec("onnx") is None:
+    if onnx_runtime.absent():
         return None
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(_graph(), options, providers=["CPUExecutionProvider"])
+    session = onnx_runtime.session(_graph())
 
     def product(one: npt.NDArray[np.uint8], other: npt.NDArray[np.int8]) -> npt.NDArray[np.int32]:
         found: npt.NDArray[np.int32] = session.run(None, {"left": one, "right": other})[0]
@@ -65,7 +61,7 @@ def int8_product() -> Product | None:
     return product
 
 
-def _graph() -> Any:
+def _graph() -> bytes:
     """A model of this one operation, as bytes."""
     from onnx import TensorProto, helper
 
@@ -81,4 +77,5 @@ def _graph() -> Any:
         [helper.make_tensor("zero", TensorProto.UINT8, [], [ZERO])],
     )
     opsets = [helper.make_opsetid("", _OPSET)]
-    return helper.make_model(graph, opset_imports=opsets, ir_version=_IR).SerializeToString()
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=_IR)
+    return bytes(model.SerializeToString())

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mmsearch import collector
 from mmsearch.catalog.catalog import Catalog
 from mmsearch.catalog.records import StoredItem
 from mmsearch.errors import RootError
@@ -32,6 +33,7 @@ class Plan:
     over: list[str] = field(default_factory=list)  # failures that stand in the way of nothing now
 
 
+@collector.paused()
 def plan_scan(
     scan: Scan,
     catalog: Catalog,
@@ -83,6 +85,7 @@ def plan_scan(
     return plan
 
 
+@collector.paused()
 def plan_items(sources: Sequence[Source], catalog: Catalog, known: Known, base: Path) -> Plan:
     """For items that a program hands over: no others are missed, and no failure is known yet."""
     plan = Plan()

@@ -126,15 +126,14 @@ class Ingest:
         started = time.perf_counter()
         self._known = Known(self._catalog, whole=True)
         scan = Scan(roots, self._base)
-        with collector.paused():
-            plan = plan_scan(
-                scan,
-                self._catalog,
-                self._known,
-                self._base,
-                allow_empty=allow_empty,
-                on_progress=self._progress,
-            )
+        plan = plan_scan(
+            scan,
+            self._catalog,
+            self._known,
+            self._base,
+            allow_empty=allow_empty,
+            on_progress=self._progress,
+        )
         vanished: Vanished = {}
         for item in plan.unseen:
             vanished.setdefault(_identity(item), []).append(item)
@@ -163,11 +162,10 @@ class Ingest:
         interrupted = False
         handed_over: set[str] = set()
         rest = iter(sources)
-        while not interrupted and (part := _next(rest)):
+        while not interrupted and (part := list(islice(rest, KNOWN_PER_COMMIT))):
             self._tally.failures += [one for one in part if isinstance(one, Failure)]
             found = [one for one in part if isinstance(one, Source)]
-            with collector.paused():
-                plan = plan_items(found, self._catalog, self._known, self._base)
+            plan = plan_items(found, self._catalog, self._known, self._base)
             self.replaced.update(
                 old.image_digest for _, old in plan.todo if old and old.image_digest
             )
@@ -332,16 +330,16 @@ class Ingest:
             return source
         return replace(source, path=keep_picture(contents, self._layout))
 
-    @collector.paused()
     def _commit(self, batch: list[_Decoded], encoding: Encoding, vanished: Vanished) -> None:
         write = Write()
         outcomes: Counter[str] = Counter()
-        for one in batch:
-            if one.error is not None:
-                self._fail(one, write)
-                continue
-            outcomes[self._place(one, write, vanished)] += 1
-            write.recovered.append(one.source.key)
+        with collector.paused():
+            for one in batch:
+                if one.error is not None:
+                    self._fail(one, write)
+                    continue
+                outcomes[self._place(one, write, vanished)] += 1
+                write.recovered.append(one.source.key)
         names, vectors = encoding.result()
         started = time.perf_counter()
         write.vectors = self._embedder.append(names, vectors)
@@ -400,12 +398,6 @@ class Ingest:
         if one.old is not None:
             # The picture that the old vector stood for is gone; an answer must not show it.
             write.states.setdefault("missing", []).append(one.old.id)
-
-
-@collector.paused()
-def _next(sources: Iterator[Source | Failure]) -> list[Source | Failure]:
-    """As many as go into one transaction."""
-    return list(islice(sources, KNOWN_PER_COMMIT))
 
 
 def failure_row(failure: Failure, source: Source | None) -> dict[str, Any]:

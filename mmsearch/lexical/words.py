@@ -67,8 +67,8 @@ def searchable_names(attributes: Mapping[str, Any]) -> str:
     found: list[str] = []
     for value in attributes.values():
         if isinstance(value, str):
-            if len(value) <= MAX_ATTRIBUTE and "://" not in value:
-                found.append(value if value.isascii() else searchable(value))
+            if _is_worded(value):
+                found.append(searchable(value))
         elif isinstance(value, (list, tuple)):
             found += [searchable(one) for one in value if isinstance(one, str) and _is_worded(one)]
     return " \n ".join(found)

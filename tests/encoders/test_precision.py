@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import mmsearch
+from mmsearch import onnx_runtime
 from mmsearch.encoders import choice, int8_tower, precision
 from mmsearch.encoders.open_clip_encoder import OpenClipEncoder, load_open_clip
 from mmsearch.encoders.precision import MIN_COSINE, Trial, compare
@@ -197,7 +198,7 @@ def test_bf16_is_refused_where_the_cpu_has_none_and_near_fp32_where_it_has(
 def test_missing_packages_are_named_with_the_extra_that_brings_them(
     encoder: OpenClipEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(int8_tower, "find_spec", lambda _: None)
+    monkeypatch.setattr(onnx_runtime, "find_spec", lambda _: None)
     with pytest.raises(ModelError, match=r"mmsearch\[int8\]"):
         encoder.use_precision("int8")
     encoder.use_precision("auto")
