@@ -19,7 +19,7 @@ import numpy as np
 
 from mmsearch.index.engine import KindName, Plan
 from mmsearch.index.rotation import Rotation
-from mmsearch.index.stored import ROWS_AT_A_TIME, RowStore, in_order, nearest, scores_of
+from mmsearch.index.stored import ROWS_AT_A_TIME, RowStore, nearest, scores_of, top_k
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -173,9 +173,7 @@ class CodedIndex:
             # As many allowed items are looked at as there would be items without a filter.
             probes = math.ceil(probes * plan.size / plan.candidates)
         found = self.candidates(queries, depth, probes, selector)
-        found_scores = scores_of(self._store, queries, found, self._rows)
-        scores, ids = in_order(found_scores, found)
-        scores, ids = scores[:, :k], ids[:, :k]
+        scores, ids = top_k(scores_of(self._store, queries, found, self._rows), found, k)
         short = ids[:, -1] < 0
         if short.any():  # their lists hold too few
             scores[short], ids[short] = self._exact(queries[short], k, mask)

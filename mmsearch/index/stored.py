@@ -28,17 +28,19 @@ class RowStore(Protocol):
 
 
 def top_k(scores: Vectors, ids: Ids, k: int) -> tuple[Vectors, Ids]:
-    """The k best of each row: scores (n, m), ids (m,) ascending -> both (n, k), k <= m.
+    """The k best of each row: scores (n, m), ids (n, m) or (m,) -> both (n, k), k <= m.
 
     Best first, ties by ascending id, also where the k-th is one of many equals.
     """
     best = np.empty((len(scores), k), np.float32)
     found = np.empty((len(scores), k), np.int64)
-    for number, row in enumerate(scores):
+    for number, (row, names) in enumerate(
+        zip(scores, np.broadcast_to(ids, scores.shape), strict=True)
+    ):
         least = np.partition(row, -k)[-k]
-        places = np.flatnonzero(row >= least)
-        places = places[np.argsort(-row[places], kind="stable")[:k]]
-        best[number], found[number] = row[places], ids[places]
+        places = np.flatnonzero(row >= least)  # few: sorting all would take ten times as long
+        places = places[np.lexsort((names[places], -row[places]))[:k]]
+        best[number], found[number] = row[places], names[places]
     return best, found
 
 
@@ -68,9 +70,3 @@ def scores_of(store: RowStore, queries: Vectors, candidates: Ids, row_of: Rows) 
         there = ids >= 0
         own[there] = store.read(row_of[ids[there]]) @ query
     return scores
-
-
-def in_order(scores: Vectors, ids: Ids) -> tuple[Vectors, Ids]:
-    """Both (n, m), each row best first, ties by ascending id."""
-    order = np.lexsort((ids, -scores), axis=1)
-    return np.take_along_axis(scores, order, axis=1), np.take_along_axis(ids, order, axis=1)
