@@ -331,6 +331,8 @@ def _picture_columns(columns: tuple[str, ...]) -> tuple[str, ...]:
 
 def _take_pictures(rest: Row, columns: _Columns, table: Path) -> list[Any]:
     """Every picture that the row names, each once, in order: one value per picture."""
+    if not columns.pictures:
+        return []
     cells = [take_first(rest, columns.names, wanted) for wanted in columns.pictures]
     pictures: list[Any] = []
     for cell in cells:
@@ -371,6 +373,8 @@ def _take_text(rest: Row, columns: _Columns) -> str | None:
             return clean_text(str(value))
     parts = [take_first(rest, names, (column,)) for column in columns.joined]
     texts = [clean_text(str(part)) for part in parts if part is not None]
+    if len(texts) == 1:
+        return texts[0] or None
     return ". ".join(t.rstrip(".") if t != texts[-1] else t for t in texts) or None
 
 

@@ -285,7 +285,7 @@ class Ingest:
 
     def _all_decoded(self, todo: Sequence[tuple[Source, StoredItem | None]]) -> Iterator[_Decoded]:
         if all(source.path is None and source.url is None for source, _ in todo):
-            return map(self._decode, todo)  # nothing to read: threads would only cost
+            return self._without_pictures(todo)
         fetched = any(source.url for source, _ in todo)
         return in_order(
             todo,
@@ -293,6 +293,15 @@ class Ingest:
             workers=max(self._workers, FETCHES) if fetched else self._workers,
             window=lambda: self._embedder.in_flight(self._workers),
         )
+
+    def _without_pictures(
+        self, todo: Sequence[tuple[Source, StoredItem | None]]
+    ) -> Iterator[_Decoded]:
+        """Nothing is read: threads would only cost."""
+        for start in range(0, len(todo), KNOWN_PER_COMMIT):
+            with collector.paused():
+                part = [self._decode(one) for one in todo[start : start + KNOWN_PER_COMMIT]]
+            yield from part
 
     def _decode(self, one: tuple[Source, StoredItem | None]) -> _Decoded:
         source, old = one
