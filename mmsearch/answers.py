@@ -10,9 +10,9 @@ from mmsearch.catalog.records import EncoderInfo
 from mmsearch.errors import CorruptionError, MmsearchError
 from mmsearch.layout import Layout
 from mmsearch.loading import Encoders, log, settle_precision
-from mmsearch.search import Searcher
 from mmsearch.search.concepts import Concepts
 from mmsearch.search.defaults import Defaults
+from mmsearch.search.searcher import Searcher
 from mmsearch.types import MODALITIES, Answer, Encoder, Hit, OnProgress, Progress, Query
 
 # Replaying this many changes costs a reader about 50 ms; a snapshot rewrites the whole index.

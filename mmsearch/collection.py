@@ -27,8 +27,8 @@ from mmsearch.errors import (
 )
 from mmsearch.layout import CATALOG, DIRECTORY, Layout, find_collection
 from mmsearch.loading import CACHED_TEXTS, Encoders, require_same, settle_precision
-from mmsearch.search import validate
 from mmsearch.search.defaults import Defaults
+from mmsearch.search.request import validate
 from mmsearch.status import Status
 from mmsearch.types import (
     Answer,

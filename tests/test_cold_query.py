@@ -303,20 +303,6 @@ def test_too_many_changes_are_left_alone(album: Path, monkeypatch: pytest.Monkey
     assert reader.answer(album / ".mmsearch", THINGS[0], 10) is None
 
 
-def test_a_shop_is_left_alone(tmp_path: Path, mini: Painted) -> None:
-    for number in range(60):
-        picture(tmp_path / f"{number}.png", number, number)
-        (tmp_path / f"{number}.txt").write_text(THINGS[number])
-    with mmsearch.open(tmp_path, create=True, encoder=mini) as collection:
-        collection.index([tmp_path])
-    with mmsearch.open(tmp_path) as collection:
-        for to in (None, "image", "text"):
-            collection.answer("x", to=cast("Modality", to))
-    assert reader.answer(tmp_path / ".mmsearch", "a dog", 5) is None
-    compare(tmp_path, "a dog", 5, "image")
-    compare(tmp_path, "a dog", 5, "text")
-
-
 def test_a_model_that_changed_is_left_alone(
     grown: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mini: Painted, cache: Path
 ) -> None:
@@ -328,6 +314,137 @@ def test_a_model_that_changed_is_left_alone(
     kept["source"]["stamps"]["config.json"][1] += 1
     path.write_text(json.dumps(kept))
     assert reader.answer(grown / ".mmsearch", "no such text yet", 3) is None
+
+
+# ---- by vectors and by words
+
+ASKED = (*THINGS[:4], "a quiet street", "acme", "acme street", "strete", "?!", "zzzzqq", "x")
+
+
+@pytest.fixture(scope="session")
+def stocked(tmp_path_factory: pytest.TempPathFactory, mini: Painted, cache: Path) -> Path:
+    """A shop of 180 things with a picture and a text, 20 with a picture, and 20 with a text alone;
+    never changed."""
+    folder = tmp_path_factory.mktemp("shop")
+    lines = ["sku,title,brand,image"]
+    for number in range(220):
+        thing = THINGS[number % 60]
+        image = f"{number}.png" if number < 200 else ""
+        if image:
+            picture(folder / image, number % 60, number)
+        title = "" if 180 <= number < 200 else f"{thing} no. {number % 7}"
+        lines.append(f"s{number},{title},{('Acme', 'Zenith')[number % 2]},{image}")
+    (folder / "shop.csv").write_text("\n".join(lines))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(codes, "FEW", 50)
+        patch.setenv("MMSEARCH_CACHE", str(cache))
+        with mmsearch.open(folder, create=True, encoder=mini) as collection:
+            collection.index([folder])
+    with mmsearch.open(folder) as collection:
+        collection.answer("x")  # measures what a score is worth
+        collection.answer("x", to="image")
+    return folder
+
+
+@pytest.fixture
+def shop(stocked: Path, tmp_path: Path) -> Path:
+    """A copy of it to change."""
+    return Path(shutil.copytree(stocked, tmp_path / "shop"))
+
+
+@pytest.mark.parametrize("k", [1, 10, 150, 300])
+@pytest.mark.parametrize("text", ASKED)
+def test_a_shop_is_searched_by_pictures_texts_and_words(stocked: Path, text: str, k: int) -> None:
+    compare(stocked, text, k)
+
+
+def test_a_shop_answers_with_and_without_a_match(stocked: Path) -> None:
+    said = {compare(stocked, text).no_match is None for text in ASKED}
+    assert said == {True, False}
+
+
+def test_a_shop_is_searched_by_one_modality_if_asked_for(stocked: Path) -> None:
+    compare(stocked, "a dog", 5, "image")
+    with mmsearch.open(stocked) as collection:
+        collection.answer("x", to="text")
+    compare(stocked, "a dog", 5, "text")
+
+
+def test_texts_alone_are_searched_by_meaning_and_by_words(tmp_path: Path, mini: Painted) -> None:
+    for number in range(120):
+        (tmp_path / f"{number}.txt").write_text(f"{THINGS[number % 60]} number {number % 9}")
+    with mmsearch.open(tmp_path, create=True, encoder=mini) as collection:
+        collection.index([tmp_path])
+    with mmsearch.open(tmp_path) as collection:
+        collection.answer("x")
+    for text in ("a dog", "number 7", "numbre"):
+        compare(tmp_path, text, 20)
+
+
+def test_changes_of_a_shop_after_its_snapshot_are_seen(shop: Path, mini: Painted) -> None:
+    index = shop / ".mmsearch" / "index"
+    kept = {path.name: path.read_bytes() for path in index.glob("*.signs")}
+    first, second = compare(shop, "acme street").hits[:2]
+    table = (shop / "shop.csv").read_text().splitlines()
+    with mmsearch.open(shop, encoder=mini) as collection:
+        collection.remove([first.key])
+        collection.update({second.key: {"brand": "Boreal"}})
+        (shop / "shop.csv").write_text("\n".join([*table, "new,an acme street,Acme,1.png"]))
+        collection.index([shop])
+    for name, content in kept.items():  # as they were before the changes
+        (index / name).write_bytes(content)
+    after = {hit.key: hit for hit in compare(shop, "acme street", 20).hits}
+    assert "new" in after
+    assert compare(shop, "boreal", 1).hits[0].key == second.key
+
+
+def test_a_shop_that_measured_nothing_yet_is_left_alone(shop: Path) -> None:
+    for path in (shop / ".mmsearch" / "index").glob("*text-text.relevance.json"):
+        path.unlink()
+    before = sorted((shop / ".mmsearch" / "index").iterdir())
+    assert reader.answer(shop / ".mmsearch", "a dog", 5) is None
+    assert sorted((shop / ".mmsearch" / "index").iterdir()) == before, "it only reads"
+
+
+@pytest.mark.parametrize("modality", ["image", "text"])
+def test_a_shop_with_damaged_codes_is_left_alone(shop: Path, modality: str) -> None:
+    (path,) = (shop / ".mmsearch" / "index").glob(f"*-{modality}.signs")
+    _damage_middle(path)
+    assert reader.answer(shop / ".mmsearch", THINGS[0], 220) is None
+
+
+def test_more_words_than_anybody_means_are_left_alone(stocked: Path) -> None:
+    text = " ".join(f"word{number}" for number in range(300))
+    assert reader.answer(stocked / ".mmsearch", text, 5) is None
+
+
+@pytest.mark.parametrize("options", [[], ["--paths"], ["-k", "3"]], ids=" ".join)
+@pytest.mark.parametrize("text", ["a dog", "acme", "quarterly tax declaration of 1984"])
+def test_a_shop_prints_what_the_whole_program_prints(
+    stocked: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfdbinary: pytest.CaptureFixture[bytes],
+    options: list[str],
+    text: str,
+) -> None:
+    monkeypatch.chdir(stocked)
+    quick = run_quickly(["query", text, *options], capfdbinary)
+    assert quick == run_wholly(["query", text, *options])
+
+
+def test_a_shop_prints_the_same_json(
+    stocked: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    monkeypatch.chdir(stocked)
+    arguments = ["query", "a dog", "--json"]
+    quick, whole = (
+        [json.loads(line) for line in out.splitlines()]
+        for out, _ in (run_quickly(arguments, capfdbinary), run_wholly(arguments))
+    )
+    assert len(quick) == 10
+    for ours, theirs in zip(quick, whole, strict=True):  # the last digit may be another
+        near = {name: pytest.approx(theirs[name], abs=2e-4) for name in ("score", "relevance")}
+        assert ours == {**theirs, **near}
 
 
 # ---- which vectors are looked at
@@ -541,6 +658,20 @@ assert "mmsearch.types" not in sys.modules
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "rank  score  image" in done.stdout
+
+
+def test_nor_does_a_query_of_a_shop(stocked: Path) -> None:
+    code = """
+import sys
+from mmsearch.cli import oneshot
+assert oneshot.run(["query", "a dog"]) is not None
+heavy = {"torch", "faiss", "sqlalchemy", "typer", "tokenizers", "PIL", "pyarrow", "numpy.ma"}
+assert not heavy & set(sys.modules), heavy & set(sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=stocked
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(

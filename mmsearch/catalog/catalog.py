@@ -222,7 +222,7 @@ class Catalog:
         be found, rare words count most. A word that no item has is replaced by known ones that
         differ in a letter or two. `prefix`: the last word may be unfinished. `allowed` (ids)
         restricts the answer. No text is ever read as syntax. Raises UsageError for a query of
-        more than lexical.MAX_WORDS words.
+        more than fts.MAX_WORDS words.
         """
         return self._lexical.search(text, k, allowed, prefix=prefix)
 

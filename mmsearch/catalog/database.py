@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -95,16 +96,16 @@ class Database:
         """Translate the database's errors into ours, once, here."""
         try:
             yield
-        except sa.exc.OperationalError as error:
-            reason = str(error.orig)
+        except (sa.exc.OperationalError, sqlite3.OperationalError) as error:
+            reason = str(getattr(error, "orig", error))
             raise StorageError(
                 f"cannot use {self.path}: {reason}; what was committed before is safe. "
                 "Check free space and permissions of that directory, then run the command again"
             ) from error
-        except sa.exc.DatabaseError as error:
+        except (sa.exc.DatabaseError, sqlite3.DatabaseError) as error:
             raise CorruptionError(
-                f"{self.path} is damaged: {error.orig}. Restore it from a backup, or delete the "
-                "collection's directory and index again"
+                f"{self.path} is damaged: {getattr(error, 'orig', error)}. Restore it from a "
+                "backup, or delete the collection's directory and index again"
             ) from error
 
 

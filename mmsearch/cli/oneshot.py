@@ -122,7 +122,8 @@ def _print(answer: QuickAnswer, request: Request, base: Path) -> None:
     else:
         files = [_file_of(hit, base) for hit in answer.hits]
         if request.form == "table":
-            title = answer.hits[0].modality
+            kinds = {hit.modality for hit in answer.hits}
+            title = kinds.pop() if len(kinds) == 1 else "item"
             table = render.hits_table(answer.hits, files, title=title, width=terminal_width())
             sys.stdout.write(table + "\n")
         else:

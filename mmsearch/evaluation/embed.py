@@ -138,6 +138,6 @@ class Embedder:
 
 def _mixed(parts: Sequence[Vectors]) -> Vectors:
     # The search brings the catalog and FAISS: only mixed queries pay for them.
-    from mmsearch.search import combine
+    from mmsearch.search.terms import combine
 
     return combine([(1.0, part) for part in parts])

@@ -1,9 +1,9 @@
-"""Answers a plain query of one text by the vectors of one modality, without the collection.
+"""Answers a plain query of one text, by vectors or by vectors and words, without the collection.
 
 It reads the catalog's own tables, in one transaction, and gives what `Collection.answer` gives:
 tests/test_cold_query.py holds the two together. Whatever it is not sure of (another schema, codes
-that are missing or too far behind, a relevance that was not measured yet, a collection that
-searches by words) it leaves to that one: slower, and the same answer.
+that are missing or too far behind, a relevance that was not measured yet) it leaves to that one:
+slower, and the same answer.
 """
 
 from __future__ import annotations
@@ -19,13 +19,16 @@ from urllib.parse import quote
 import numpy as np
 
 from mmsearch.encoders.kept_tower import read_kept
-from mmsearch.halves import to_float32
-from mmsearch.quick.codes import Codes, score_rows
+from mmsearch.errors import UsageError
+from mmsearch.quick.codes import Codes
+from mmsearch.quick.index import QuickIndex
 from mmsearch.quick.remembered import Remembered
 from mmsearch.ranking.calibrate import DEPTH, SIZE_CHANGED, Background, no_match
 
 if TYPE_CHECKING:
-    from mmsearch.types import Ids, Modality, Vectors
+    from collections.abc import Mapping, Sequence
+
+    from mmsearch.types import Modality, Vectors
 
 __all__ = ["COUNTED", "SIZE_CHANGED", "QuickAnswer", "QuickHit", "answer"]
 
@@ -77,7 +80,8 @@ def answer(root: Path, text: str, k: int, to: Modality | None = None) -> QuickAn
 
     `to` None is the collection's default.
     """
-    # What damaged files raise, of any kind; the ordinary way tells the user what is wrong.
+    # What damaged files raise, of any kind, and UsageError for too many words; the ordinary way
+    # tells the user what is wrong.
     try:
         uri = f"file:{quote(str(root / 'catalog.sqlite3'))}?mode=ro"
         with closing(sqlite3.connect(uri, uri=True, timeout=1)) as connection:
@@ -85,6 +89,7 @@ def answer(root: Path, text: str, k: int, to: Modality | None = None) -> QuickAn
             return _answer(root, connection, text, k, to)
     except (
         UnsureError,
+        UsageError,
         OSError,
         sqlite3.Error,
         ValueError,
@@ -100,61 +105,104 @@ def _answer(
 ) -> QuickAnswer:
     seq, counted = _facts(catalog)
     space = _current(catalog)
-    modality: Modality = to or "image"
-    stem = root / "index" / f"{space.fingerprint}-"
-    codes = Codes(Path(f"{stem}{modality}.signs"), space.dim)
-    if not space.complete_at <= codes.seq <= seq:
-        raise UnsureError
-    if to is None and not _searches_pictures(catalog, counted):
-        raise UnsureError
-    changes = _changes(catalog, space, modality, codes.seq)
-    background = _background(Path(f"{stem}text-{modality}.relevance.json"))
-    remembered = Remembered(Path(f"{stem}queries.sqlite3"), space.dim)
+    counts = None if to else _counts(catalog, counted)
+    reader = _Reader(root, catalog, space, seq)
+    remembered = Remembered(Path(f"{reader.stem}queries.sqlite3"), space.dim)
     query = remembered.get(text)
     if query is None:
         query = read_kept(space.fingerprint).encode_texts([text])[0]
-    path = root / "vectors" / f"{space.fingerprint}.f16"
-    # Rows that a crash cut short belong to nobody yet.
-    shape = (path.stat().st_size // (2 * space.dim), space.dim)
-    halves = np.memmap(path, np.float16, "r", shape=shape)
-    ids, rows, scores, size = _nearest(codes, changes, halves, query, max(k, DEPTH))
-    if not len(ids):
-        raise UnsureError  # the ordinary way knows why there is nothing
-    low, high = SIZE_CHANGED
-    if not background[0] * low <= size <= background[0] * high:
-        raise UnsureError
-    relevance: list[float | None] = [None] * k
-    nothing = None
-    if background[1] is not None:
-        best = to_float32(halves[rows[:DEPTH]])
-        judged = background[1].relevance(query, scores.astype(np.float64), best)
-        judged = np.clip(judged, 1e-9, 1 - 1e-9)  # as search.rank's log-odds have it
-        relevance = [round(float(share), 4) for share in judged[:k]]
-        nothing = no_match(float(judged.max()), background[1].least)
-    places = {int(item): place for place, item in enumerate(ids[:k])}
-    hits = []
-    for row in _items(catalog, space, modality, list(places)):
-        place = places[row[0]]
-        if row[1] != rows[place]:
-            raise UnsureError  # the codes speak of another vector: damaged, or of another catalog
-        hits.append(
-            QuickHit(
-                place + 1,
-                round(float(scores[place]), 6),
-                row[2],
-                modality,
-                row[3],
-                row[4],
-                row[5],
-                json.loads(row[6]),
-                relevance[place],
-            )
-        )
-    if len(hits) != len(places):
-        raise UnsureError
-    hits.sort(key=lambda hit: hit.rank)
+    if counts is None or _searches_pictures(counts):
+        hits, nothing = reader.by_vector(query, k, to or "image")
+    else:
+        hits, nothing = reader.by_vectors_and_words(text, query, k, counts)
     vector = query
     return QuickAnswer(tuple(hits), nothing, lambda: remembered.put(text, vector))
+
+
+class _Reader:
+    """Ranks items of one space of one catalog, as of the sequence number `seq`."""
+
+    def __init__(self, root: Path, catalog: sqlite3.Connection, space: _Space, seq: int) -> None:
+        self.stem = root / "index" / f"{space.fingerprint}-"
+        self._catalog = catalog
+        self._space = space
+        self._seq = seq
+        path = root / "vectors" / f"{space.fingerprint}.f16"
+        # Rows that a crash cut short belong to nobody yet.
+        shape = (path.stat().st_size // (2 * space.dim), space.dim)
+        self._halves = np.memmap(path, np.float16, "r", shape=shape)
+        self._indexes: dict[Modality, QuickIndex] = {}
+
+    def by_vector(
+        self, query: Vectors, k: int, modality: Modality
+    ) -> tuple[list[QuickHit], str | None]:
+        index = self._index(modality)
+        size, background = _background(self._measured("text", modality))
+        low, high = SIZE_CHANGED
+        if not size * low <= len(index) <= size * high:
+            raise UnsureError
+        scores, ids = index.nearest(query, max(k, DEPTH))
+        relevance: list[float | None] = [None] * k
+        nothing = None
+        if background is not None:
+            judged = background.relevance(
+                query, scores.astype(np.float64), index.vectors(ids[:DEPTH])
+            )
+            judged = np.clip(judged, 1e-9, 1 - 1e-9)  # as search.rank's log-odds have it
+            relevance = [float(share) for share in judged[:k]]
+            nothing = no_match(float(judged.max()), background.least)
+        return self._hits(ids[:k].tolist(), scores.tolist(), relevance, (modality,)), nothing
+
+    def by_vectors_and_words(
+        self, text: str, query: Vectors, k: int, counts: Mapping[str, int]
+    ) -> tuple[list[QuickHit], str | None]:
+        from mmsearch.quick.hybrid import best
+        from mmsearch.search.defaults import Defaults
+
+        defaults = Defaults.of(counts)
+        found = best(text, query, k, defaults, self._index, self._catalog, self._measured)
+        hits = self._hits(found.ids, found.scores, found.relevances, found.modalities)
+        return hits, found.no_match
+
+    def _index(self, modality: Modality) -> QuickIndex:
+        if modality not in self._indexes:
+            codes = Codes(Path(f"{self.stem}{modality}.signs"), self._space.dim)
+            if not self._space.complete_at <= codes.seq <= self._seq:
+                raise UnsureError
+            changes = _changes(self._catalog, self._space, modality, codes.seq)
+            self._indexes[modality] = QuickIndex(codes, changes, self._halves)
+        return self._indexes[modality]
+
+    def _measured(self, of: Modality, to: Modality) -> Path:
+        return Path(f"{self.stem}{of}-{to}.relevance.json")
+
+    def _hits(
+        self,
+        ids: Sequence[int],
+        scores: Sequence[float],
+        relevances: Sequence[float | None],
+        modalities: Sequence[Modality],
+    ) -> list[QuickHit]:
+        if not ids:
+            raise UnsureError  # the ordinary way knows why there is nothing
+        items = _items(self._catalog, self._space, ids)
+        hits = []
+        for rank, (item, score, share) in enumerate(zip(ids, scores, relevances, strict=False), 1):
+            found = items.get(item)
+            if found is None:
+                raise UnsureError
+            rows: dict[Modality, int | None] = {"image": found[0], "text": found[1]}
+            if any(self._index(one).row(item) != rows[one] for one in modalities):
+                raise UnsureError  # codes that are damaged, or of another catalog
+            # What of the item was compared; its picture, where both were.
+            kind: Modality = "text" if rows["image"] is None else "image"
+            if len(modalities) == 1 and rows[modalities[0]] is not None:
+                (kind,) = modalities
+            key, path, text, group, attributes = found[2:]
+            share = None if share is None else round(share, 4)
+            told = json.loads(attributes)
+            hits.append(QuickHit(rank, round(score, 6), key, kind, path, text, group, told, share))
+        return hits
 
 
 def _facts(catalog: sqlite3.Connection) -> tuple[int, str]:
@@ -187,13 +235,19 @@ def _changes(
     return dict(changes)
 
 
-def _searches_pictures(catalog: sqlite3.Connection, counted: str) -> bool:
-    """Whether search.defaults takes pictures alone."""
-    items, images, both = catalog.execute(
-        "SELECT sum(items), sum(items * has_image), sum(items * has_image * has_text) "
+def _counts(catalog: sqlite3.Connection, counted: str) -> dict[str, int]:
+    """What search.defaults decides by."""
+    items, images, texts = catalog.execute(
+        "SELECT sum(items), sum(items * has_image), sum(items * has_text) "
         f"FROM tallies WHERE {counted}"
     ).fetchone()
-    return bool(images) and not (both and 2 * both >= items)
+    return {"items": items, "images": images, "texts": texts}
+
+
+def _searches_pictures(counts: Mapping[str, int]) -> bool:
+    """Whether search.defaults takes pictures alone; its module takes longer than such a search."""
+    both = counts["images"] + counts["texts"] - counts["items"]
+    return bool(counts["images"]) and not (both and 2 * both >= counts["items"])
 
 
 def _background(path: Path) -> tuple[int, Background | None]:
@@ -203,38 +257,17 @@ def _background(path: Path) -> tuple[int, Background | None]:
     return int(stored["size"]), background and Background.from_json(background)
 
 
-def _nearest(
-    codes: Codes,
-    changes: dict[int, int | None],
-    halves: np.ndarray[Any, np.dtype[np.float16]],
-    query: Vectors,
-    k: int,
-) -> tuple[Ids, Ids, Vectors, int]:
-    """Ids, rows and scores of the k best, ties by ascending id, and how many there are in all."""
-    changed = np.fromiter(changes, np.int64, len(changes))
-    without = np.flatnonzero(np.isin(codes.ids, changed)) if len(changed) else changed
-    new = {item: row for item, row in changes.items() if row is not None}
-    new_ids = np.fromiter(new, np.int64, len(new))
-    new_rows = np.fromiter(new.values(), np.int64, len(new))
-    size = len(codes.ids) - len(without) + len(new)
-    places, scores = codes.possible(
-        query, k, lambda places: score_rows(halves, codes.rows[places], query), without
-    )
-    ids = np.concatenate([codes.ids[places], new_ids])
-    rows = np.concatenate([codes.rows[places], new_rows])
-    scores = np.concatenate([scores, score_rows(halves, new_rows, query)])
-    order = np.lexsort((ids, -scores))[:k]
-    return ids[order], rows[order], scores[order], size
-
-
 def _items(
-    catalog: sqlite3.Connection, space: _Space, modality: Modality, ids: list[int]
-) -> list[Any]:
-    """Rows (id, row of its vector, key, path, text, group, attributes) of the live ones."""
+    catalog: sqlite3.Connection, space: _Space, ids: Sequence[int]
+) -> dict[int, tuple[Any, ...]]:
+    """Rows of the vectors of its picture and text, key, path, text, group, attributes of the live
+    ones, by id."""
     marks = ", ".join("?" * len(ids))
-    return catalog.execute(
-        f'SELECT i.id, e.row, i.key, i.path, i.text, i."group", i.attributes FROM items i '
-        f"JOIN embeddings e ON e.fingerprint = ? AND e.modality = ? "
-        f"AND e.digest = i.{modality}_digest WHERE i.state = 'live' AND i.id IN ({marks})",
-        (space.fingerprint, modality, *ids),
-    ).fetchall()
+    vector = "(SELECT row FROM embeddings WHERE fingerprint = ? AND modality = ? AND digest = {})"
+    found = catalog.execute(
+        f"SELECT id, {vector.format('image_digest')}, {vector.format('text_digest')},"
+        ' key, path, text, "group", attributes FROM items'
+        f" WHERE state = 'live' AND id IN ({marks})",
+        (space.fingerprint, "image", space.fingerprint, "text", *ids),
+    )
+    return {item: tuple(row) for item, *row in found}

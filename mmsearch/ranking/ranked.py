@@ -52,3 +52,11 @@ def ranked(scores: npt.NDArray[np.floating], ids: Ids, k: int | None = None) -> 
     """The best `k` (None: all) of `ids` (n,) by `scores` (n,)."""
     rows = best_first(scores, ids)[:k]
     return Ranked(np.asarray(ids, np.int64)[rows], np.asarray(scores, np.float64)[rows])
+
+
+def distinct(ids: Ids) -> Ids:
+    """(n,) -> (m,) ascending, each once: np.unique, which imports NumPy's masked arrays (25 ms)."""
+    ids = np.sort(ids)
+    first = np.ones(len(ids), np.bool_)
+    first[1:] = ids[1:] != ids[:-1]
+    return ids[first]

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from mmsearch.errors import UsageError
 from mmsearch.search.defaults import Defaults
-from mmsearch.search.indexes import Indexes
 from mmsearch.search.rank import DEPTH, Search
 from mmsearch.search.terms import TermVectors, flat_terms, sum_parts, words_of
 from mmsearch.types import MODALITIES, Modality, Mode, Query, Ranking, Target, Term
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mmsearch.ranking.rocchio import Concept
+    from mmsearch.search.indexes import Indexes
     from mmsearch.search.relevance import Relevance
     from mmsearch.types import Ids, Vectors
 

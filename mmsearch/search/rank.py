@@ -14,16 +14,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmsearch.catalog.catalog import Catalog
 from mmsearch.pool import Threads
-from mmsearch.ranking.ranked import Ranked, ranked
-from mmsearch.search.indexes import Indexes
+from mmsearch.ranking.ranked import Ranked, distinct, ranked
 from mmsearch.types import MODALITIES, Fusion, Modality, Ranking
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from mmsearch.ranking.ranked import Floats
+    from mmsearch.search.protocols import VectorSources, WordSource
     from mmsearch.search.relevance import Relevance
     from mmsearch.types import Ids, Vectors
 
@@ -77,8 +76,8 @@ class Block:
 class Rankings:
     """Ranks items over the indexes and the words of one collection."""
 
-    def __init__(self, catalog: Catalog, indexes: Indexes, relevance: Relevance) -> None:
-        self._catalog = catalog
+    def __init__(self, words: WordSource, indexes: VectorSources, relevance: Relevance) -> None:
+        self._words = words
         self._indexes = indexes
         self._relevance = relevance
         self._threads = Threads(len(MODALITIES))
@@ -152,14 +151,14 @@ class Rankings:
         return lists
 
     def _by_lexical(self, search: Search, depth: int) -> Ranked:
-        found = self._catalog.lexical_search(search.words, depth, search.allowed)
+        found = self._words.lexical_search(search.words, depth, search.allowed)
         return Ranked(
             np.array([item for item, _ in found], np.int64),
             np.array([score for _, score in found], np.float64),
         )
 
     def _fuse(self, search: Search, lists: Mapping[Ranking, Ranked]) -> Block:
-        ids = np.unique(np.concatenate([ranking.ids for ranking in lists.values()]))
+        ids = distinct(np.concatenate([ranking.ids for ranking in lists.values()]))
         if not len(ids):
             return Block(ids, np.empty(0), np.empty(0), None, lists)
         scores, judged, leasts = self._by_vectors(search, lists, ids)
@@ -235,7 +234,7 @@ class Rankings:
         """(n,) relevances of `lexical` by how much of the query's words an item has."""
         if not len(lexical):
             return np.empty(0)
-        share = self._catalog.word_coverage(text, lexical.ids)
+        share = self._words.word_coverage(text, lexical.ids)
         return MOST_LEXICAL * np.maximum(0.0, (share - LEAST_LEXICAL) / (1 - LEAST_LEXICAL))
 
 

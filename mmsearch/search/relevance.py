@@ -17,12 +17,12 @@ import numpy as np
 
 from mmsearch.errors import UsageError
 from mmsearch.ranking.calibrate import DEPTH, FEWEST, SIZE_CHANGED, Background, fit
-from mmsearch.search.indexes import Indexes
 from mmsearch.types import Modality, TextEncoder
 
 if TYPE_CHECKING:
     from mmsearch.ranking.late import Scale
     from mmsearch.ranking.ranked import Floats, Ranked
+    from mmsearch.search.protocols import VectorSources
     from mmsearch.types import Ids, Vectors
 
 # Medians of 300 queries are good to a tenth of a deviation; 5,000 items hold the best thirty of
@@ -42,7 +42,7 @@ class Relevance:
 
     def __init__(
         self,
-        indexes: Indexes,
+        indexes: VectorSources,
         text_encoder: Callable[[], TextEncoder],
         path: Callable[[Modality, Modality], Path],
     ) -> None:

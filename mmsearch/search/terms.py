@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmsearch.catalog.catalog import Catalog
-from mmsearch.catalog.records import EncoderInfo
-from mmsearch.catalog.vectors import VectorFile
 from mmsearch.errors import ItemNotFoundError, UsageError
 from mmsearch.stages import stage
 from mmsearch.types import ENSEMBLE, Encoder, Modality, Query, Term
 
 if TYPE_CHECKING:
+    from mmsearch.catalog.catalog import Catalog
+    from mmsearch.catalog.records import EncoderInfo
+    from mmsearch.catalog.vectors import VectorFile
     from mmsearch.encoders.text_cache import TextCache
     from mmsearch.ranking.rocchio import Concept
     from mmsearch.types import Vectors
