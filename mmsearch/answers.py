@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TypeVar
 
 from mmsearch.catalog.catalog import Catalog
@@ -100,6 +101,9 @@ class Answers:
         from mmsearch.quick.prepare import prepare
 
         prepare(self._catalog, info, self._layout.vector_file(info), self._layout.root / "index")
+        # Or the first query would have to, which also says what stands in the way.
+        with suppress(MmsearchError):
+            searcher.measure()
 
     def save_old_snapshots(self, on_progress: OnProgress | None = None) -> None:
         """Write them if there are none, or readers that start now would have much to replay."""

@@ -120,8 +120,7 @@ def grown(tmp_path_factory: pytest.TempPathFactory, mini: Painted, cache: Path) 
         with mmsearch.open(folder, create=True, encoder=mini) as collection:
             collection.index([folder])
     with mmsearch.open(folder) as collection:
-        collection.answer("x")  # measures what a score is worth
-        collection.answer("x", to="text")
+        collection.answer("x", to="text")  # measures what a score is worth, as an index run did
     return folder
 
 
@@ -316,6 +315,16 @@ def test_a_model_that_changed_is_left_alone(
     assert reader.answer(grown / ".mmsearch", "no such text yet", 3) is None
 
 
+def test_the_first_query_after_an_index_run_is_quick(tmp_path: Path, mini: Painted) -> None:
+    for number in range(60):
+        picture(tmp_path / f"{number}.png", number, number)
+    with mmsearch.open(tmp_path, create=True, encoder=mini) as collection:
+        collection.index([tmp_path])
+    quick = reader.answer(tmp_path / ".mmsearch", "a dog", 5)
+    assert quick is not None
+    assert quick.hits[0].relevance is not None
+
+
 # ---- by vectors and by words
 
 ASKED = (*THINGS[:4], "a quiet street", "acme", "acme street", "strete", "?!", "zzzzqq", "x")
@@ -340,9 +349,6 @@ def stocked(tmp_path_factory: pytest.TempPathFactory, mini: Painted, cache: Path
         patch.setenv("MMSEARCH_CACHE", str(cache))
         with mmsearch.open(folder, create=True, encoder=mini) as collection:
             collection.index([folder])
-    with mmsearch.open(folder) as collection:
-        collection.answer("x")  # measures what a score is worth
-        collection.answer("x", to="image")
     return folder
 
 
@@ -375,8 +381,6 @@ def test_texts_alone_are_searched_by_meaning_and_by_words(tmp_path: Path, mini: 
         (tmp_path / f"{number}.txt").write_text(f"{THINGS[number % 60]} number {number % 9}")
     with mmsearch.open(tmp_path, create=True, encoder=mini) as collection:
         collection.index([tmp_path])
-    with mmsearch.open(tmp_path) as collection:
-        collection.answer("x")
     for text in ("a dog", "number 7", "numbre"):
         compare(tmp_path, text, 20)
 

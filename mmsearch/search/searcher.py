@@ -137,6 +137,14 @@ class Searcher:
         self._indexes.refresh()
         return self._counted()[0]
 
+    def measure(self) -> None:
+        """Measure what a score is worth in the searches of a text that are the default, unless
+        that is known. Raises ModelError."""
+        from mmsearch.search.plan import modalities_of
+
+        for modality in modalities_of(self.defaults().to):
+            self._relevance.background("text", modality)
+
     # ---- inside
 
     def _counted(self) -> tuple[Defaults, int]:
