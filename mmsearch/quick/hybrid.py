@@ -9,6 +9,7 @@ import numpy as np
 from mmsearch.lexical import fts
 from mmsearch.lexical.bm25 import coverage
 from mmsearch.ranking.calibrate import no_match
+from mmsearch.ranking.ranked import among
 from mmsearch.search.arrange import Stream
 from mmsearch.search.plan import WEIGHTS, modalities_of
 from mmsearch.search.rank import DEPTH, Rankings, Search
@@ -87,12 +88,7 @@ class _Indexes:
         return self.get(modality).ids
 
     def has(self, modality: Modality, ids: Ids) -> npt.NDArray[np.bool_]:
-        known = self.ids(modality)
-        if not len(known):
-            return np.zeros(len(ids), np.bool_)
-        places = np.minimum(np.searchsorted(known, ids), len(known) - 1)
-        there: npt.NDArray[np.bool_] = known[places] == ids
-        return there
+        return among(ids, self.ids(modality))
 
 
 class _Words:

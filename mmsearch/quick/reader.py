@@ -194,11 +194,12 @@ class _Reader:
             rows: dict[Modality, int | None] = {"image": found[0], "text": found[1]}
             if any(self._index(one).row(item) != rows[one] for one in modalities):
                 raise UnsureError  # codes that are damaged, or of another catalog
-            # What of the item was compared; its picture, where both were.
-            kind: Modality = "text" if rows["image"] is None else "image"
-            if len(modalities) == 1 and rows[modalities[0]] is not None:
+            has: dict[Modality, int] = {"image": found[2], "text": found[3]}
+            # What of the item was compared; its picture, where both were (as search.show has it).
+            kind: Modality = "image" if has["image"] else "text"
+            if len(modalities) == 1 and has[modalities[0]]:
                 (kind,) = modalities
-            key, path, text, group, attributes = found[2:]
+            key, path, text, group, attributes = found[4:]
             share = None if share is None else round(share, 4)
             told = json.loads(attributes)
             hits.append(QuickHit(rank, round(score, 6), key, kind, path, text, group, told, share))
@@ -260,12 +261,13 @@ def _background(path: Path) -> tuple[int, Background | None]:
 def _items(
     catalog: sqlite3.Connection, space: _Space, ids: Sequence[int]
 ) -> dict[int, tuple[Any, ...]]:
-    """Rows of the vectors of its picture and text, key, path, text, group, attributes of the live
-    ones, by id."""
+    """Of the live ones, by id: rows of the vectors of its picture and text, whether it has each,
+    key, path, text, group, attributes."""
     marks = ", ".join("?" * len(ids))
     vector = "(SELECT row FROM embeddings WHERE fingerprint = ? AND modality = ? AND digest = {})"
     found = catalog.execute(
         f"SELECT id, {vector.format('image_digest')}, {vector.format('text_digest')},"
+        " image_digest IS NOT NULL, text_digest IS NOT NULL,"
         ' key, path, text, "group", attributes FROM items'
         f" WHERE state = 'live' AND id IN ({marks})",
         (space.fingerprint, "image", space.fingerprint, "text", *ids),

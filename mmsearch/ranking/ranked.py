@@ -60,3 +60,12 @@ def distinct(ids: Ids) -> Ids:
     first = np.ones(len(ids), np.bool_)
     first[1:] = ids[1:] != ids[:-1]
     return ids[first]
+
+
+def among(ids: Ids, known: Ids) -> npt.NDArray[np.bool_]:
+    """(n,) which of the ids (n,) are among the known ones (m,), ascending."""
+    if not len(known):
+        return np.zeros(len(ids), np.bool_)
+    places = np.minimum(np.searchsorted(known, ids), len(known) - 1)
+    there: npt.NDArray[np.bool_] = known[places] == ids
+    return there

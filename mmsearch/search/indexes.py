@@ -16,6 +16,7 @@ from mmsearch.index.coded_index import CodedIndex
 from mmsearch.index.engine import EngineIndex
 from mmsearch.index.planner import outgrown
 from mmsearch.index.snapshots import Snapshots
+from mmsearch.ranking.ranked import among
 from mmsearch.types import Modality
 
 if TYPE_CHECKING:
@@ -84,12 +85,7 @@ class Indexes:
 
     def has(self, modality: Modality, ids: Ids) -> npt.NDArray[np.bool_]:
         """(n,) whether each of `ids` has a vector of this modality."""
-        known = self.ids(modality)
-        if not len(known):
-            return np.zeros(len(ids), np.bool_)
-        places = np.minimum(np.searchsorted(known, ids), len(known) - 1)
-        there: npt.NDArray[np.bool_] = known[places] == ids
-        return there
+        return among(ids, self.ids(modality))
 
     def save(self, modality: Modality) -> None:
         """Snapshot the caught-up index, of the kind that fits it by now.
