@@ -28,6 +28,7 @@ import numpy as np
 
 from mmsearch.durable import replacing
 from mmsearch.halves import to_float32
+from mmsearch.ranking.ranked import distinct
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -136,11 +137,12 @@ def score_rows(vectors: Halves, rows: Ids, query: Vectors) -> Vectors:
 
     Equal rows have equal scores, wherever they stand: not so with a matrix product.
     """
-    scores = np.empty(len(rows), np.float32)
-    for start in range(0, len(rows), _BLOCK):
-        part = to_float32(vectors[rows[start : start + _BLOCK]])
+    each = distinct(rows)  # variants of a product have one title, and one row
+    scores = np.empty(len(each), np.float32)
+    for start in range(0, len(each), _BLOCK):
+        part = to_float32(vectors[each[start : start + _BLOCK]])
         scores[start : start + _BLOCK] = np.einsum("nd,d->n", part, query)
-    return scores
+    return scores[np.searchsorted(each, rows)]
 
 
 def write_codes(
