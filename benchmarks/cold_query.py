@@ -83,7 +83,6 @@ def build(path: Path, info: EncoderInfo, items: int, *, shop: bool = False) -> N
     draw = np.random.default_rng(1)
     texts = words(2000)
     things = tower.encode_texts(texts)
-    known = 0  # of the texts, encoded with the first items that have them
     for first in range(0, items, BATCH):
         count = min(BATCH, items - first)
         noise = draw.normal(size=(count, info.dim)).astype(np.float32) / info.dim**0.5
@@ -95,9 +94,9 @@ def build(path: Path, info: EncoderInfo, items: int, *, shop: bool = False) -> N
         if shop:
             for row, thing in zip(new, chosen.tolist(), strict=True):
                 row |= {"text": texts[thing], "text_digest": f"t{thing}".encode()}
-            if not known:
+            if not first:  # the texts' own vectors, once
                 names += [("text", f"t{thing}".encode()) for thing in range(len(texts))]
-                rows, known = np.concatenate([rows, things]), len(texts)
+                rows = np.concatenate([rows, things])
         head = catalog.spaces.head(info.fingerprint)
         check = vectors.append(head, rows)
         batch = NewVectors(info.fingerprint, head, tuple(names), check)

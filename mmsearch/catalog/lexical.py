@@ -71,9 +71,7 @@ class Lexical:
             warm = self._warm if _state(connection) == self._asked else None
             if warm is not None:
                 return coverage(warm.items, [warm.having(connection, word, ids) for word in words])
-            return coverage(
-                fts.size(connection), [fts.having(connection, word, ids) for word in words]
-            )
+            return fts.coverage(connection, words, ids)
 
     def explain(self, text: str, *, prefix: bool = False) -> list[WordMatch]:
         """What each word of a query is taken for. Raises UsageError as `search` does."""

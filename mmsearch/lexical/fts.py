@@ -74,6 +74,13 @@ def having(connection: sqlite3.Connection, word: Word, ids: Ids) -> tuple[int, F
     return count(connection, known), np.fromiter((item in there for item in ids.tolist()), np.bool_)
 
 
+def coverage(connection: sqlite3.Connection, words: Sequence[Word], ids: Ids) -> Floats:
+    """(n,) how much of the words each of `ids` has; see bm25.coverage."""
+    from mmsearch.lexical import bm25
+
+    return bm25.coverage(size(connection), [having(connection, word, ids) for word in words])
+
+
 def size(connection: sqlite3.Connection) -> int:
     """How many items there are to look for words in."""
     return _number(connection.execute("SELECT count(*) FROM words_docsize"))

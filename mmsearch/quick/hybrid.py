@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from mmsearch.lexical import fts
-from mmsearch.lexical.bm25 import coverage
 from mmsearch.ranking.calibrate import no_match
 from mmsearch.ranking.ranked import among
 from mmsearch.search.arrange import Stream
@@ -103,8 +102,7 @@ class _Words:
         return fts.search(self._catalog, fts.asked(text), k, allowed)
 
     def word_coverage(self, text: str, ids: Ids) -> npt.NDArray[np.float64]:
-        having = [fts.having(self._catalog, word, ids) for word in fts.asked(text)]
-        return coverage(fts.size(self._catalog), having)
+        return fts.coverage(self._catalog, fts.asked(text), ids)
 
 
 class _Measured(Relevance):
