@@ -205,7 +205,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--size", type=int, default=1_000_000)
     parser.add_argument("--queries", type=int, default=200)
     parser.add_argument("--recall", type=float, default=0.995, help="the goal of our kinds")
-    parser.add_argument("--kinds", nargs="*", default=["exact", "rabitq", "ivf"])
+    parser.add_argument("--kinds", nargs="*", default=["exact", "codes", "ivf"])
     parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=PEERS)
     parser.add_argument("--collection", type=Path)
     parser.add_argument("--curve", nargs="*", type=int, help="sizes; default 10,000, 100,000, all")

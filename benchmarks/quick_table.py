@@ -210,7 +210,7 @@ def recall_at_10(found: Any, right: Any) -> float:
 
 
 @contextmanager
-def index(folder: Path, kind: Literal["exact", "rabitq"], at_once: int) -> Iterator[Sides]:
+def index(folder: Path, kind: Literal["exact", "codes"], at_once: int) -> Iterator[Sides]:
     import faiss
     import numpy as np
 
@@ -350,8 +350,8 @@ TABLE = {
             partial(index, kind="exact", at_once=64),
         ),
         Measurement(
-            "coded", "RaBitQ codes, 50,000 x 384", "IndexFlatIP", "processor",
-            partial(index, kind="rabitq", at_once=1),
+            "coded", "short codes, 50,000 x 384", "IndexFlatIP", "processor",
+            partial(index, kind="codes", at_once=1),
         ),
         Measurement(
             "shop-query", "filtered hybrid query, 20,000 products", "NumPy, 40,000 dot products",

@@ -16,7 +16,6 @@ from mmsearch.index.engine import EngineIndex
 from mmsearch.index.faiss_index import FaissIndex
 from mmsearch.index.goals import Goals
 from mmsearch.index.planner import Choice, in_bytes, memory_bytes
-from mmsearch.index.rotation import Rotation
 from mmsearch.index.stored import ROWS_AT_A_TIME, RowStore, scores_of
 
 if TYPE_CHECKING:
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TRAINING_PER_LIST = 24  # vectors that k-means sees; 39 find no more (2026-11)
+TRAINING_PER_NUMBER = 20  # vectors that tell of the directions in which they differ
 WORKERS = 2  # threads that read and encode while others are added
 # Numbers of candidates to try: a quarter more costs a third more time. Texts searched in pictures
 # need many, for all pictures are nearly as far from a text (docs/index.md).
@@ -102,13 +102,12 @@ def coded(
     choice: Choice, ids: Ids, rows: Rows, store: RowStore, sample: Sample
 ) -> tuple[CodedIndex, Truth]:
     """The codes of all items, to be searched in full, and the truth for `sample`."""
-    rotation = Rotation.random(store.dim)
-    training = spaced(rows, max(choice.lists * TRAINING_PER_LIST, 1_000))
-    codes = Codes(choice.lists, rotation(store.read(training)))
+    most = max(choice.lists * TRAINING_PER_LIST, store.dim * TRAINING_PER_NUMBER)
+    codes = Codes(choice.lists, store.read(spaced(rows, most)), sample.groups)
 
     def encoded(part: slice) -> tuple[slice, Vectors, Bytes]:
         vectors = store.read(rows[part])
-        return part, vectors, codes.encode(rotation(vectors))
+        return part, vectors, codes.encode(vectors)
 
     truth = Truth(sample)
     parts = (slice(start, start + ROWS_AT_A_TIME) for start in range(0, len(ids), ROWS_AT_A_TIME))
@@ -120,7 +119,7 @@ def coded(
     index = CodedIndex(
         store,
         codes.searchable(),
-        rotation,
+        codes.axes,
         Effort(choice.lists, CANDIDATES[-1]),
         rows=row_of,
         size=len(ids),

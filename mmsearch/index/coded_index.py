@@ -1,9 +1,8 @@
 """An index of one-bit codes: it finds candidates among codes and scores them on the stored vectors.
 
-A code is the sign of each number of an item's vector, rotated, less the centroid of its list, with
-two factors that make an unbiased estimate of the inner product of it (RaBitQ: Gao and Long 2024,
-arXiv:2405.12497). With one list every code is read on each query; with many lists (IVF) those of
-the `probes` centroids nearest to the query. The answers' scores are those of the stored vectors.
+A code says in one bit a number where an item's vector stands beside the centroid of its list
+(quantizer.py). With one list every code is read on each query; with many lists (IVF) those of the
+`probes` centroids nearest to the query. The answers' scores are those of the stored vectors.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import faiss
 import numpy as np
 
+from mmsearch.index.codes import Probe
 from mmsearch.index.engine import KindName, Plan
-from mmsearch.index.rotation import Rotation
 from mmsearch.index.stored import ROWS_AT_A_TIME, RowStore, nearest, scores_of, top_k
 
 if TYPE_CHECKING:
@@ -50,7 +49,8 @@ class Effort:
 
 
 class CodedIndex:
-    """See the EngineIndex protocol. `codes` is a trained IndexIVFRaBitQFastScan.
+    """See the EngineIndex protocol. `codes` is a trained IndexIVFPQFastScan, `axes` (d, D)
+    are those of its Quantizer.
 
     `rows[id]` is the row of an item's stored vector, -1 for none: the items of the index. They
     may be a read-only view of a snapshot: the first change makes them the index's own.
@@ -60,7 +60,7 @@ class CodedIndex:
         self,
         store: RowStore,
         codes: Any,
-        rotation: Rotation,
+        axes: Vectors,
         effort: Effort,
         *,
         rows: Rows | None = None,
@@ -71,17 +71,18 @@ class CodedIndex:
     ) -> None:
         self.seq = seq
         self.effort = effort
-        self.rotation = rotation
+        self.axes = axes
         self.why = why
         self.built_for = built_for  # as many vectors as it was trained for
         self.codes = codes
+        self._probe = Probe(codes)
         self._store = store
         self._rows = np.empty(0, np.int64) if rows is None else rows
         self._size = size
 
     @property
     def kind(self) -> KindName:
-        return "rabitq" if self.lists == 1 else "ivf"
+        return "codes" if self.lists == 1 else "ivf"
 
     @property
     def lists(self) -> int:
@@ -111,7 +112,7 @@ class CodedIndex:
         self._own(int(ids.max()) + 1)
         for start in range(0, len(ids), ROWS_AT_A_TIME):
             part = slice(start, start + ROWS_AT_A_TIME)
-            turned = self.rotation(self._store.read(rows[part]))
+            turned = self._store.read(rows[part]) @ self.axes
             self.codes.add_with_ids(turned, np.ascontiguousarray(ids[part], np.int64))
         self._rows[ids] = rows
         self._size += len(ids)
@@ -184,14 +185,8 @@ class CodedIndex:
 
         `queries` (n, d) are contiguous float32.
         """
-        parameters = faiss.IVFSearchParameters()
-        parameters.nprobe = min(probes, self.lists)
-        if selector is not None:
-            parameters.sel = selector
-        turned = np.ascontiguousarray(self.rotation(queries))
         with _threads_for(len(queries)):
-            found: Ids = self.codes.search(turned, depth, params=parameters)[1]
-        return found
+            return self._probe(queries @ self.axes, depth, probes, selector)
 
     def _exact(
         self, queries: Vectors, k: int, mask: npt.NDArray[np.bool_] | None

@@ -1,18 +1,20 @@
-"""One-bit codes of vectors, made in several threads, and the FAISS index that is searched.
+"""Codes of vectors in lists around centroids, and the FAISS index of them that is searched.
 
 FAISS would find each vector's list itself, by its own matrix product (see centroids.py); its plain
 layout, and no other, takes codes that were made elsewhere. So that is filled, and turned into the
-layout of FastScan at the end, which is read twice as fast.
+layout of FastScan at the end.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import faiss
 import numpy as np
 
 from mmsearch.index.centroids import Nearest, k_means
+from mmsearch.index.quantizer import BITS, GROUP, Quantizer
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -21,42 +23,86 @@ if TYPE_CHECKING:
 
     Bytes = npt.NDArray[np.uint8]
 
-QUERY_BITS = 8  # of a number of the query, as FAISS takes them for FastScan
-
 
 class Codes:
-    """Codes of rotated vectors, in `lists` lists around the centroids of `turned` (n, d).
+    """Codes in `lists` lists; what they are like is learned from `training` (n, d) and from the
+    queries `asked` (see Quantizer).
 
     Lists are chosen by distance: by inner product some would be near to everything (recall 0.88 in
     place of 0.99, 2026-11).
     """
 
-    def __init__(self, lists: int, turned: Vectors) -> None:
-        dim = turned.shape[1]
-        centroids = turned.mean(axis=0, keepdims=True) if lists == 1 else k_means(turned, lists)
-        self._nearest = Nearest(centroids)
-        self._quantizer = faiss.IndexFlatL2(dim)
-        self._quantizer.add(centroids)
+    def __init__(self, lists: int, training: Vectors, asked: Sequence[Vectors]) -> None:
+        centroids = training.mean(axis=0, keepdims=True) if lists == 1 else k_means(training, lists)
+        residuals = training - centroids[Nearest(centroids)(training)]
+        self._quantizer = Quantizer(residuals, asked)
+        self.axes = self._quantizer.axes  # (d, D) float32
+        self._centroids = centroids @ self.axes
+        self._nearest = Nearest(self._centroids)
+        dim = self.axes.shape[1]
+        self._coarse = faiss.IndexFlatL2(dim)
+        self._coarse.add(self._centroids)
         metric = faiss.METRIC_INNER_PRODUCT
-        self._plain = faiss.IndexIVFRaBitQ(self._quantizer, dim, lists, metric)
-        self._plain.train(turned[:lists])  # which only looks whether there are centroids
+        self._plain = faiss.IndexIVFPQ(self._coarse, dim, lists, dim // GROUP, BITS, metric)
+        faiss.copy_array_to_vector(self._quantizer.codebooks.ravel(), self._plain.pq.centroids)
+        self._plain.is_trained = True
 
-    def encode(self, turned: Vectors) -> Bytes:
-        """(n, bytes of a code) for `add`, of rotated vectors (n, d). Threads may do it at once."""
-        faiss.omp_set_num_threads(1)  # of this thread alone: the others are at work
-        turned = np.ascontiguousarray(turned)
+    def encode(self, vectors: Vectors) -> Bytes:
+        """(n, bytes of a code) for `add`, of vectors (n, d). Threads may do it at once."""
+        turned = vectors @ self.axes
         lists = self._nearest(turned)
-        codes = np.empty((len(turned), self._plain.sa_code_size()), np.uint8)
-        pointers = [faiss.swig_ptr(array) for array in (turned, lists, codes)]
-        self._plain.encode_vectors(len(turned), *pointers, True)
-        return codes
+        turned -= self._centroids[lists]
+        codes = self._quantizer.encode(turned)
+        # FAISS's form: the list's number, in as few bytes as hold it, least first; then the code.
+        numbers = lists.astype("<i8").view(np.uint8).reshape(-1, 8)
+        return np.hstack([numbers[:, : self._plain.coarse_code_size()], codes])
 
     def add(self, ids: Ids, codes: Bytes) -> None:
         self._plain.add_sa_codes(codes, np.ascontiguousarray(ids, np.int64))
 
     def searchable(self) -> Any:
-        """An IndexIVFRaBitQFastScan of the codes added, on its own."""
-        codes = faiss.IndexIVFRaBitQFastScan(self._plain)
-        codes.qb = QUERY_BITS
-        codes.referenced_objects = [self._quantizer]  # and not the plain codes, a copy of these
+        """An IndexIVFPQFastScan of the codes added, on its own."""
+        codes = faiss.IndexIVFPQFastScan(self._plain)
+        codes.referenced_objects = [self._coarse]  # and not the plain codes, a copy of these
         return codes
+
+
+class Probe:
+    """Searches an IndexIVFPQFastScan in the lists nearest to each query."""
+
+    def __init__(self, codes: Any) -> None:
+        self._codes = codes
+        coarse = faiss.downcast_index(codes.quantizer)
+        stored = faiss.rev_swig_ptr(coarse.get_xb(), codes.nlist * codes.d)
+        self._centroids = stored.reshape(codes.nlist, codes.d)
+        self._half = np.einsum("md,md->m", self._centroids, self._centroids) / 2
+
+    def __call__(self, turned: Vectors, depth: int, probes: int, selector: Any = None) -> Ids:
+        """(n, depth) ids by their estimated scores, best first; -1 where the lists hold less.
+
+        `turned` (n, D) are queries times the axes; `selector` picks ids.
+        """
+        parameters = faiss.IVFSearchParameters()
+        parameters.nprobe = probes = min(probes, self._codes.nlist)
+        if selector is not None:
+            parameters.sel = selector
+        products = turned @ self._centroids.T
+        lists = np.argpartition(products - self._half, -probes, axis=1)[:, -probes:]
+        scores = np.take_along_axis(products, lists, axis=1)
+        found = np.empty((len(turned), depth), np.int64)
+        estimates = np.empty(found.shape, np.float32)
+        # The wrapper of FAISS for Python passes no parameters on.
+        arrays = [np.ascontiguousarray(array) for array in (turned, lists, scores)]
+        queries, lists, scores = map(faiss.swig_ptr, arrays)
+        self._codes.search_preassigned_c(
+            len(turned),
+            queries,
+            depth,
+            lists,
+            scores,
+            faiss.swig_ptr(estimates),
+            faiss.swig_ptr(found),
+            False,
+            parameters,
+        )
+        return found

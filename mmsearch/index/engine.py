@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     Rows = npt.NDArray[np.int64]
 
-KindName = Literal["exact", "rabitq", "ivf"]
+KindName = Literal["exact", "codes", "ivf"]
 
 
 @dataclass(frozen=True)

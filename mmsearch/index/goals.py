@@ -62,7 +62,7 @@ class Settings:
         try:
             if plain["format"] != FORMAT:
                 raise ValueError(f"format {plain['format']!r}, not {FORMAT}")
-            tuned = {name: Tuned(**one) for name, one in plain["tuned"].items()}
+            tuned = {name: Tuned(**_renamed(one)) for name, one in plain["tuned"].items()}
             if any(one.kind not in get_args(KindName) for one in tuned.values()):
                 raise ValueError("an unknown kind of index")
             return cls(Goals(**plain["goals"]), tuned)
@@ -87,6 +87,11 @@ class Settings:
                 f"cannot write {path}: {error.strerror or error}; free space or fix permissions, "
                 "then run `mmsearch tune` again"
             ) from error
+
+
+def _renamed(tuned: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Codes were of another sort once, with its name."""
+    return {**tuned, "kind": "codes"} if tuned["kind"] == "rabitq" else tuned
 
 
 def _unreadable(path: Path, error: Exception) -> CorruptionError:

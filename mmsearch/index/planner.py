@@ -18,8 +18,8 @@ from mmsearch.index.goals import Goals, Tuned
 EXACT_NS = 0.2
 CODES_NS = 0.02
 RESCORE_MS = 0.5  # of some hundred candidates
-# Bytes an item beside its code of d / 8: two factors, id, row.
-OVERHEAD_BYTES = 8 + 8 + 8
+# Bytes an item beside its code of d / 8: id, row.
+OVERHEAD_BYTES = 8 + 8
 # Twice as many lists take twice as long to fill. With half as many, those of a million made vectors
 # in 2,000 clusters were so uneven that a query read nine times the codes (2026-11).
 VECTORS_PER_LIST = 500
@@ -29,8 +29,8 @@ VECTORS_PER_CENTROID = 39
 GROWTH = 4
 NAMES: dict[KindName, str] = {
     "exact": "exact float16",
-    "rabitq": "RaBitQ codes, refined",
-    "ivf": "IVF of RaBitQ codes, refined",
+    "codes": "short codes, refined",
+    "ivf": "IVF of short codes, refined",
 }
 
 
@@ -51,14 +51,14 @@ def memory_bytes(kind: KindName, count: int, dim: int) -> int:
     if kind == "exact":
         return count * (2 * dim + 16)
     lists = lists_for(kind, count)
-    return count * (math.ceil(dim / 8) + OVERHEAD_BYTES) + lists * dim * 4 + dim * 8
+    return count * (math.ceil(dim / 8) + OVERHEAD_BYTES) + lists * dim * 4 + dim * dim * 4
 
 
 def latency_ms(kind: KindName, count: int, dim: int) -> float:
     """What one query may take on one thread."""
     if kind == "exact":
         return count * dim * EXACT_NS / 1e6
-    read = count if kind == "rabitq" else count / 16
+    read = count if kind == "codes" else count / 16
     return read * dim * CODES_NS / 1e6 + RESCORE_MS
 
 
@@ -116,7 +116,7 @@ def possible(count: int, dim: int, goals: Goals) -> list[KindName]:
 def _sensible(count: int, goals: Goals) -> list[KindName]:
     if goals.recall == 1:
         return ["exact"]
-    return ["exact", "rabitq", "ivf"] if lists_for("ivf", count) > 1 else ["exact", "rabitq"]
+    return ["exact", "codes", "ivf"] if lists_for("ivf", count) > 1 else ["exact", "codes"]
 
 
 def _smallest(count: int, dim: int, goals: Goals) -> KindName:

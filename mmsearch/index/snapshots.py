@@ -25,13 +25,12 @@ from mmsearch.index.coded_index import CodedIndex, Effort
 from mmsearch.index.faiss_index import KIND, FaissIndex
 from mmsearch.index.goals import Goals, Settings, Tuned
 from mmsearch.index.planner import Choice, choose
-from mmsearch.index.rotation import Rotation
 
 if TYPE_CHECKING:
     from mmsearch.index.engine import EngineIndex, KindName
     from mmsearch.index.stored import RowStore
 
-FORMAT = 2
+FORMAT = 3
 ALIGN = 64  # bytes; arrays are mapped where they lie
 MOST_HEADER = 1 << 16
 # Codes of FAISS hold plain numbers of the machine, in an order that its releases may change.
@@ -169,7 +168,7 @@ class Snapshots:
             "built_for": index.built_for,
             "why": index.why,
         }
-        arrays = {"left": index.rotation.left, "right": index.rotation.right, "rows": rows}
+        arrays = {"axes": index.axes, "rows": rows}
         with replacing(items) as new:
             _write_arrays(new, header, arrays)
         return [codes, items]
@@ -184,12 +183,12 @@ class Snapshots:
         ) or codes_path.stat().st_size != header["codes_bytes"]:
             return None
         codes = faiss.read_index(str(codes_path))
-        if codes.d != self._store.dim or codes.ntotal != header["size"]:
+        if (self._store.dim, codes.d) != arrays["axes"].shape or codes.ntotal != header["size"]:
             return None
         return CodedIndex(
             self._store,
             codes,
-            Rotation(arrays["left"], arrays["right"]),
+            arrays["axes"],
             Effort(**header["effort"]),
             rows=arrays["rows"],
             size=int(header["size"]),

@@ -20,19 +20,18 @@ from mmsearch.index.codes import Codes
 from mmsearch.index.engine import Plan
 from mmsearch.index.goals import Goals
 from mmsearch.index.planner import Choice
-from mmsearch.index.rotation import Rotation
 from tests.index.worlds import Stored, clustered, store_of
 
 DIM = 32
-KINDS = [Choice("rabitq", 1, "one list"), Choice("ivf", 16, "lists")]
+KINDS = [Choice("codes", 1, "one list"), Choice("ivf", 16, "lists")]
 SIZE = 5_000
 
 
 def empty(choice: Choice, store: VectorFile, effort: Effort) -> CodedIndex:
     """A trained index of nothing."""
-    rotation = Rotation.random(DIM)
-    codes = Codes(choice.lists, rotation(clustered(700, DIM)))
-    return CodedIndex(store, codes.searchable(), rotation, effort)
+    training = clustered(700, DIM)
+    codes = Codes(choice.lists, training, [training[:50]])
+    return CodedIndex(store, codes.searchable(), codes.axes, effort)
 
 
 def large(choice: Choice, folder: Path, recall: float = 0.99) -> tuple[CodedIndex, BruteForceIndex]:
@@ -128,7 +127,7 @@ def test_equal_vectors_come_by_ascending_id(tmp_path: Path) -> None:
     choice = KINDS[0]
     sample = Sample((clustered(4, DIM),))
     index, _ = coded(choice, np.arange(150)[::-1] + 5, np.arange(150), store, sample)
-    assert index.kind == "rabitq"
+    assert index.kind == "codes"
     scores, ids = index.search(clustered(1, DIM), 60)
     for score in np.unique(scores):
         same = ids[0][scores[0] == score]
@@ -200,22 +199,13 @@ def test_a_recall_that_codes_cannot_reach_is_reached_exactly(tmp_path: Path) -> 
     store = store_of(tmp_path, vectors)
     ids = np.arange(4_000)
     sample = Sample((-vectors[:50],))
-    choice = Choice("rabitq", 1, "codes")
+    choice = Choice("codes", 1, "codes")
     exact = build(choice, ids, ids, store, Goals(recall=0.99999), sample)
     if exact.kind == "exact":
         assert "codes reach a recall of" in exact.why
     small = build(choice, ids, ids, store, Goals(recall=0.99999, memory_bytes=100_000), sample)
-    assert small.kind == "rabitq"
+    assert small.kind == "codes"
     assert ("only" in small.why) == (exact.kind == "exact")
-
-
-def test_a_rotation_keeps_inner_products_and_spreads_a_single_number() -> None:
-    rotation = Rotation.random(96)
-    rows = clustered(20, 96)
-    np.testing.assert_allclose(rotation(rows) @ rotation(rows).T, rows @ rows.T, atol=1e-5)
-    one = rotation(np.eye(96, dtype=np.float32)[:1])
-    assert np.abs(one).max() < 0.7
-    np.testing.assert_array_equal(rotation.left, Rotation.random(96).left)
 
 
 @pytest.mark.parametrize("count", [1, 64])

@@ -13,23 +13,23 @@ from mmsearch.index.planner import choose, lists_for, memory_bytes, outgrown, po
 
 def test_it_grows_from_exact_to_codes_to_lists_of_codes() -> None:
     kinds = [choose(10**power, 512, Goals()).kind for power in range(8)]
-    assert kinds == ["exact"] * 5 + ["rabitq"] + ["ivf"] * 2
+    assert kinds == ["exact"] * 5 + ["codes"] + ["ivf"] * 2
 
 
 def test_it_says_why() -> None:
     why = choose(1_000_000, 512, Goals()).why
-    assert why.startswith("IVF of RaBitQ codes, refined: about")
+    assert why.startswith("IVF of short codes, refined: about")
     assert "exact float16 would take about 102 ms" in why
     assert "for 1,000,000 vectors of 512 numbers, recall 0.99 within 10 ms" in why
 
 
 def test_memory_excludes_exact_search() -> None:
     assert choose(50_000, 512, Goals()).kind == "exact"
-    assert choose(50_000, 512, Goals(memory_bytes=10_000_000)).kind == "rabitq"
+    assert choose(50_000, 512, Goals(memory_bytes=10_000_000)).kind == "codes"
 
 
 def test_a_budget_that_nothing_fits_into_names_the_nearest_that_does() -> None:
-    with pytest.raises(UsageError, match=r"do not fit into 1\.0 MB.* needs 88\.\d MB") as told:
+    with pytest.raises(UsageError, match=r"do not fit into 1\.0 MB.* needs 81\.\d MB") as told:
         possible(1_000_000, 512, Goals(memory_bytes=1_000_000))
     # What it says is enough.
     megabytes = float(str(told.value).split("needs ")[1].split(" MB")[0])
@@ -38,7 +38,7 @@ def test_a_budget_that_nothing_fits_into_names_the_nearest_that_does() -> None:
 
 def test_a_collection_that_outgrew_its_budget_gets_the_smallest_and_is_told() -> None:
     choice = choose(1_000_000, 512, Goals(memory_bytes=1_000_000))
-    assert choice.kind == "rabitq"
+    assert choice.kind == "codes"
     assert "do not fit" in choice.why
 
 

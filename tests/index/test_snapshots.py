@@ -23,10 +23,10 @@ DIM = 32
 SIZE = 3_000
 
 
-@pytest.fixture(params=[1, 8], ids=["rabitq", "ivf"])
+@pytest.fixture(params=[1, 8], ids=["codes", "ivf"])
 def index(request: pytest.FixtureRequest, tmp_path: Path) -> CodedIndex:
     store = store_of(tmp_path, clustered(SIZE, DIM))
-    choice = Choice("rabitq" if request.param == 1 else "ivf", request.param, "for a test")
+    choice = Choice("codes" if request.param == 1 else "ivf", request.param, "for a test")
     ids = np.arange(SIZE) * 2 + 1
     sample = Sample((clustered(40, DIM, seed=3),))
     made = build(choice, ids, np.arange(SIZE), store, Goals(), sample)

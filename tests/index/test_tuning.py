@@ -65,7 +65,7 @@ def test_the_simplest_kind_that_meets_the_goals_is_taken(numbers: Path) -> None:
     (tuning,) = tune(Layout(numbers), Goals(latency_ms=10_000))
     assert (tuning.modality, tuning.size, tuning.dim) == ("text", SIZE, DIM)
     assert tuning.chosen.kind == "exact"
-    assert {point.kind for point in tuning.points} == {"exact", "rabitq", "ivf"}
+    assert {point.kind for point in tuning.points} == {"exact", "codes", "ivf"}
     assert all(0 <= point.recall <= 1 and point.p50_ms > 0 for point in tuning.points)
     assert max(point.recall for point in tuning.points if point.kind == "ivf") >= 0.99
 
@@ -73,7 +73,7 @@ def test_the_simplest_kind_that_meets_the_goals_is_taken(numbers: Path) -> None:
 def test_a_small_memory_gets_codes_and_later_runs_keep_them(numbers: Path) -> None:
     before = [(hit.key, hit.score) for hit in nearest(numbers, "3500")]
     (tuning,) = tune(Layout(numbers), Goals(0.97, 10_000, 150_000))
-    assert tuning.chosen.kind == "rabitq"
+    assert tuning.chosen.kind == "codes"
     assert tuning.chosen.recall >= 0.97
     assert snapshot_ends(numbers) == {".codes", ".items"}
     after = {hit.key: hit.score for hit in nearest(numbers, "3500")}
@@ -83,7 +83,7 @@ def test_a_small_memory_gets_codes_and_later_runs_keep_them(numbers: Path) -> No
         if key in after:
             assert after[key] == pytest.approx(score, abs=1e-6)
     with mmsearch.open(numbers, encoder=NumberEncoder()) as opened:
-        assert "RaBitQ codes" in opened.status().index_kind
+        assert "short codes" in opened.status().index_kind
         opened.upsert([{"key": "new", "text": "3500"}])
         opened.remove(["17"])
         assert opened.search("3500", to="text", mode="vector", k=1)[0].key == "new"
@@ -121,7 +121,7 @@ def test_a_dry_run_changes_nothing(numbers: Path) -> None:
 def test_goals_that_nothing_reaches_name_the_nearest_and_change_nothing(numbers: Path) -> None:
     with pytest.raises(UsageError, match=r"nearest: .* reaches it in \d"):
         tune(Layout(numbers), Goals(0.9999, 0.0001))
-    with pytest.raises(UsageError, match=r"do not fit into 50\.0 kB.*needs 84\.\d kB"):
+    with pytest.raises(UsageError, match=r"do not fit into 50\.0 kB.*needs 64\.\d kB"):
         tune(Layout(numbers), Goals(memory_bytes=50_000))
     assert not (numbers / "index.json").exists()
 
@@ -143,7 +143,7 @@ def test_the_command_prints_a_table_or_json(numbers: Path) -> None:
     assert as_json.exit_code == 0, as_json.output
     plain = json.loads(as_json.stdout)
     assert plain["goals"] == {"recall": 0.9, "latency_ms": 10_000.0, "memory_bytes": 150_000}
-    assert [point["kind"] for point in plain["points"] if point["chosen"]] == ["rabitq"]
+    assert [point["kind"] for point in plain["points"] if point["chosen"]] == ["codes"]
     assert plain["applied"]
 
 
