@@ -34,6 +34,10 @@ WORKERS = 2  # threads that read and encode while others are added
 # need many, for all pictures are nearly as far from a text (docs/index.md).
 CANDIDATES = (20, 30, 50, 75, 100, 150, 200, 300, 400, 600, 800, 1200, 1600, 2400, 3200)
 TRIED = (400, 1200, 3200)  # each only where the one before is too few
+# To read a list of codes takes as long as so many stored vectors: with a few more lists than must be
+# a third of the candidates can do.
+CANDIDATES_PER_LIST = 5
+MORE_STEPS = 2
 # An item as good as the k-th nearest counts as found; rounding of an inner product in float32.
 TIE_TOLERANCE = 1e-6
 
@@ -146,16 +150,28 @@ def calibrate(
         return Effort(index.lists, CANDIDATES[-1]), found[max(found)]
     enough = min(enough, (recall + found[max(found)]) / 2)
     steps = probe_steps(index.lists)
+    seen = {index.lists: found}
+
+    def found_in(probes: int) -> dict[int, float]:
+        if probes not in seen:
+            seen[probes] = found_by_depth(index, store, sample, least, probes, most)
+        return seen[probes]
+
     low, high = 0, len(steps) - 1
     while low < high:
         middle = (low + high) // 2
-        some = found_by_depth(index, store, sample, least, steps[middle], most)
-        if some[max(some)] >= enough:
-            high, found = middle, some
+        if max(found_in(steps[middle]).values()) >= enough:
+            high = middle
         else:
             low = middle + 1
-    depth = min(depth for depth in found if found[depth] >= enough)
-    return Effort(steps[high], depth), found[depth]
+    efforts = [
+        Effort(probes, depth)
+        for probes in steps[high : high + 1 + MORE_STEPS]
+        for depth, reached in found_in(probes).items()
+        if reached >= enough
+    ]
+    effort = min(efforts, key=lambda one: one.probes * CANDIDATES_PER_LIST + one.candidates)
+    return effort, seen[effort.probes][effort.candidates]
 
 
 def probe_steps(lists: int) -> list[int]:
