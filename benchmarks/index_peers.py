@@ -1,4 +1,4 @@
-"""Graphs that others search by, for index_choice.py, and which of them are installed."""
+"""What others search by, for index_choice.py: signs and graphs; and which are installed."""
 
 from __future__ import annotations
 
@@ -10,20 +10,47 @@ import faiss
 import numpy as np
 
 from mmsearch.catalog.vectors import VectorFile
+from mmsearch.index.build import TRAINING_PER_LIST, spaced
 from mmsearch.index.kinds import threads
 
-PEERS = ("hnsw", "usearch", "hnswlib")
+PEERS = ("rabitq", "hnsw", "usearch", "hnswlib")
+VECTORS_PER_LIST = 500  # as ours
 Search = Callable[[np.ndarray, int], np.ndarray]  # (n, d), k -> ids (n, k)
 
 
 def missing(names: list[str]) -> list[str]:
-    return [name for name in names if name != "hnsw" and find_spec(name) is None]
+    return [name for name in names if name in ("usearch", "hnswlib") and not find_spec(name)]
 
 
 def peers(
     names: list[str], store: VectorFile, size: int
 ) -> Iterator[tuple[str, str, Search, float]]:
     rows = np.arange(size)
+    if "rabitq" in names:
+        # Signs of the turned numbers, each code with two factors (Gao and Long 2024).
+        started = time.perf_counter()
+        lists = 1 << round(np.log2(size / VECTORS_PER_LIST))
+        coarse = faiss.IndexFlatL2(store.dim)
+        metric = faiss.METRIC_INNER_PRODUCT
+        codes = faiss.IndexIVFRaBitQFastScan(coarse, store.dim, lists, metric)
+        codes.qb = 8  # bits of a number of the query, as many as its tables can tell apart
+        turned = faiss.IndexPreTransform(faiss.RandomRotationMatrix(store.dim, store.dim), codes)
+        halves = faiss.ScalarQuantizer.QT_fp16
+        refine = faiss.IndexScalarQuantizer(store.dim, halves, metric)
+        signs = faiss.IndexRefine(turned, refine)
+        signs.train(store.read(spaced(rows, lists * TRAINING_PER_LIST)))
+        for start in range(0, size, 50_000):
+            signs.add(store.read(rows[start : start + 50_000]))
+        built = time.perf_counter() - started
+        for probes, factor in ((8, 40), (64, 80), (128, 160)):
+
+            def search(q: np.ndarray, k: int, p: int = probes, f: int = factor) -> np.ndarray:
+                codes.nprobe, signs.k_factor = p, f
+                ids: np.ndarray = signs.search(q, k)[1]
+                return ids
+
+            yield "faiss IVF RaBitQ", f"{probes}/{lists}, {factor * 10}", search, built
+        del signs
     if "hnsw" in names:
         started = time.perf_counter()
         graph = faiss.IndexHNSWFlat(store.dim, 32, faiss.METRIC_INNER_PRODUCT)

@@ -34,8 +34,8 @@ WORKERS = 2  # threads that read and encode while others are added
 # need many, for all pictures are nearly as far from a text (docs/index.md).
 CANDIDATES = (20, 30, 50, 75, 100, 150, 200, 300, 400, 600, 800, 1200, 1600, 2400, 3200)
 TRIED = (400, 1200, 3200)  # each only where the one before is too few
-# To read a list of codes takes as long as so many stored vectors: with a few more lists than must be
-# a third of the candidates can do.
+# To read a list of codes takes as long as so many stored vectors: a few more lists than must be are
+# worth it where fewer candidates do then.
 CANDIDATES_PER_LIST = 5
 MORE_STEPS = 2
 # An item as good as the k-th nearest counts as found; rounding of an inner product in float32.

@@ -3,9 +3,9 @@
 The directions are the principal ones. How far the inner product with a query is off, squared, is
 expected to be the sum over directions of E[query^2] E[error^2], and each next bit goes where it
 lessens that most (Huang and Schultheiss 1963, "Block quantization of correlated Gaussian random
-variables"). Embeddings differ in few directions, and queries look along few: one bit a number, so
-handed out, finds what three bits of equal right find, and signs alone (RaBitQ) need four times the
-candidates for (docs/index.md).
+variables"). Embeddings differ in few directions, and queries look along few: of 15,716 pictures 50
+candidates hold 0.990 of a text's ten nearest; with a bit for each number's sign, after a random
+rotation (RaBitQ: Gao and Long 2024, arXiv:2405.12497), 0.909 (docs/index.md).
 
 Four directions share four bits, so that a table of sixteen numbers says what a query makes of them:
 such tables fit into registers (PQ FastScan: Andre, Kermarrec and Le Scouarnec 2015, "Cache locality
@@ -56,8 +56,10 @@ class Quantizer:
         order, self.bits = _shared(worth)
         self.axes = np.ascontiguousarray(_padded(axes, len(order))[:, order], np.float32)
         self._steps = STEPS[self.bits] * np.sqrt(_padded(variances, len(order))[order])
-        self._per_step = np.divide(1, self._steps, where=self.bits > 0, out=np.zeros(len(order)))
-        self._most = 2.0**self.bits - 1
+        self._per_step = np.divide(
+            1, self._steps, where=self._steps > 0, out=np.zeros(len(order))
+        ).astype(np.float32)
+        self._levels = (2.0**self.bits).astype(np.float32)
         before = np.cumsum(self.bits.reshape(-1, GROUP), axis=1) - self.bits.reshape(-1, GROUP)
         self._shifts = before.astype(np.uint8).ravel()
 
@@ -72,10 +74,10 @@ class Quantizer:
 
     def encode(self, turned: Vectors) -> Bytes:
         """(n, D / 8) bytes of turned residuals (n, D), two groups a byte."""
-        levels = turned * self._per_step.astype(np.float32)
-        levels += (2.0**self.bits / 2).astype(np.float32)
+        levels = turned * self._per_step
+        levels += self._levels / 2
         np.maximum(levels, 0, out=levels)  # np.clip takes three times as long
-        np.minimum(levels, self._most.astype(np.float32), out=levels)
+        np.minimum(levels, self._levels - 1, out=levels)
         shifted = levels.astype(np.uint8) << self._shifts
         codes = shifted[:, 0::GROUP].copy()
         for place in range(1, GROUP):
