@@ -10,7 +10,7 @@ from mmsearch.lexical import fts
 from mmsearch.ranking.calibrate import no_match
 from mmsearch.ranking.ranked import among
 from mmsearch.search.arrange import Stream
-from mmsearch.search.plan import WEIGHTS, modalities_of
+from mmsearch.search.defaults import WEIGHTS, modalities_of
 from mmsearch.search.rank import DEPTH, Rankings, Search
 from mmsearch.search.relevance import Relevance
 

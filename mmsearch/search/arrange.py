@@ -10,13 +10,12 @@ import numpy as np
 
 from mmsearch.ranking.ranked import Ranked
 from mmsearch.search.rank import Block
-from mmsearch.types import Sort
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from mmsearch.ranking.modifiers import Modifiers
-    from mmsearch.types import Ids, Vectors
+    from mmsearch.types import Ids, Sort, Vectors
 
 Values = Callable[[str, "Ids"], Sequence[object]]
 

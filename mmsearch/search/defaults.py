@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from mmsearch.types import Mode, Target
+if TYPE_CHECKING:
+    from mmsearch.types import Modality, Mode, Ranking, Target
+
+# Equal parts; docs/shop.md has what they give beside others.
+WEIGHTS: dict[Ranking, float] = {"image": 0.5, "text": 0.5, "lexical": 1.0}
+
+
+def modalities_of(to: Target) -> tuple[Modality, ...]:
+    """Which vectors are compared."""
+    return ("image", "text") if to == "both" else (to,)
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from mmsearch.errors import UsageError
-from mmsearch.search.defaults import Defaults
+from mmsearch.search.defaults import WEIGHTS, Defaults, modalities_of
 from mmsearch.search.rank import DEPTH, Search
 from mmsearch.search.terms import TermVectors, flat_terms, sum_parts, words_of
-from mmsearch.types import MODALITIES, Modality, Mode, Query, Ranking, Target, Term
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,14 +16,7 @@ if TYPE_CHECKING:
     from mmsearch.ranking.rocchio import Concept
     from mmsearch.search.indexes import Indexes
     from mmsearch.search.relevance import Relevance
-    from mmsearch.types import Ids, Vectors
-
-# Equal parts; docs/shop.md has what they give beside others.
-WEIGHTS: dict[Ranking, float] = {"image": 0.5, "text": 0.5, "lexical": 1.0}
-
-
-def modalities_of(to: Target) -> tuple[Modality, ...]:
-    return MODALITIES if to == "both" else (to,)
+    from mmsearch.types import Ids, Modality, Mode, Query, Ranking, Target, Term, Vectors
 
 
 class Planner:

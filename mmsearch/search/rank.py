@@ -16,7 +16,6 @@ import numpy as np
 
 from mmsearch.pool import Threads
 from mmsearch.ranking.ranked import Ranked, distinct, ranked
-from mmsearch.types import MODALITIES, Fusion, Modality, Ranking
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from mmsearch.ranking.ranked import Floats
     from mmsearch.search.protocols import VectorSources, WordSource
     from mmsearch.search.relevance import Relevance
-    from mmsearch.types import Ids, Vectors
+    from mmsearch.types import Fusion, Ids, Modality, Ranking, Vectors
 
 DEPTH = 200
 GROWTH = 4
@@ -80,7 +79,7 @@ class Rankings:
         self._words = words
         self._indexes = indexes
         self._relevance = relevance
-        self._threads = Threads(len(MODALITIES))
+        self._threads = Threads(2)  # for pictures and texts, beside words
 
     def blocks(self, search: Search) -> Iterator[Block]:
         """The whole ranking, a block at a time; no item comes twice."""

@@ -17,13 +17,12 @@ import numpy as np
 
 from mmsearch.errors import UsageError
 from mmsearch.ranking.calibrate import DEPTH, FEWEST, SIZE_CHANGED, Background, fit
-from mmsearch.types import Modality, TextEncoder
 
 if TYPE_CHECKING:
     from mmsearch.ranking.late import Scale
     from mmsearch.ranking.ranked import Floats, Ranked
     from mmsearch.search.protocols import VectorSources
-    from mmsearch.types import Ids, Vectors
+    from mmsearch.types import Ids, Modality, TextEncoder, Vectors
 
 # Medians of 300 queries are good to a tenth of a deviation; 5,000 items hold the best thirty of
 # a hundred topics. Together 0.2 s on one core (2026-11).

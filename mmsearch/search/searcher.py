@@ -14,7 +14,7 @@ from mmsearch.catalog.vectors import VectorFile
 from mmsearch.errors import MmsearchError, UsageError
 from mmsearch.index.engine import EngineIndex
 from mmsearch.index.snapshots import Snapshots
-from mmsearch.search.defaults import Defaults
+from mmsearch.search.defaults import Defaults, modalities_of
 from mmsearch.search.hits import hit_of
 from mmsearch.search.indexes import Indexes
 from mmsearch.search.request import validate
@@ -140,8 +140,6 @@ class Searcher:
     def measure(self) -> None:
         """Measure what a score is worth in the searches of a text that are the default, unless
         that is known. Raises ModelError."""
-        from mmsearch.search.plan import modalities_of
-
         for modality in modalities_of(self.defaults().to):
             self._relevance.background("text", modality)
 

@@ -70,8 +70,8 @@ def test_bits_go_to_directions_in_which_vectors_differ() -> None:
 
 
 def test_bits_go_to_directions_that_queries_look_along() -> None:
-    rows = np.random.default_rng(0).standard_normal((5_000, 64)) * np.linspace(1, 1.5, 64)
-    rows = rows.astype(np.float32)
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((5_000, 64), np.float32) * np.linspace(1, 1.5, 64, dtype=np.float32)
     narrow = np.zeros((50, 64), np.float32)
     narrow[:, :8] = np.random.default_rng(1).standard_normal((50, 8))
     narrow /= np.linalg.norm(narrow, axis=1, keepdims=True)
