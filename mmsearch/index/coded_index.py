@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import faiss
 import numpy as np
 
-from mmsearch.index.codes import Probe
+from mmsearch.index.codes import Probe, centroids_of, codebooks_of, without_lists
 from mmsearch.index.engine import KindName, Plan
+from mmsearch.index.lists import are_mapped, copy_lists
 from mmsearch.index.stored import ROWS_AT_A_TIME, RowStore, nearest, scores_of, top_k
 
 if TYPE_CHECKING:
@@ -52,8 +53,8 @@ class CodedIndex:
     """See the EngineIndex protocol. `codes` is a trained IndexIVFPQFastScan, `axes` (d, D)
     are those of its Quantizer.
 
-    `rows[id]` is the row of an item's stored vector, -1 for none: the items of the index. They
-    may be a read-only view of a snapshot: the first change makes them the index's own.
+    `rows[id]` is the row of an item's stored vector, -1 for none: the items of the index. They and
+    the lists may be a snapshot's, which is only read: the first change makes them the index's own.
     """
 
     def __init__(
@@ -131,7 +132,11 @@ class CodedIndex:
         return known
 
     def _own(self, length: int) -> None:
-        """Make the rows changeable, with room for ids below `length`."""
+        """Make lists and rows changeable, with room for ids below `length`."""
+        if are_mapped(self.codes):
+            own = without_lists(centroids_of(self.codes), codebooks_of(self.codes))
+            copy_lists(self.codes, own)
+            self.codes, self._probe = own, Probe(own)
         if not self._rows.flags.writeable:
             self._rows = np.array(self._rows)
         if len(self._rows) < length:
@@ -186,7 +191,11 @@ class CodedIndex:
         `queries` (n, d) are contiguous float32.
         """
         with _threads_for(len(queries)):
-            return self._probe(queries @ self.axes, depth, probes, selector)
+            found = self._probe(queries @ self.axes, depth, probes, selector)
+        # A file that is damaged may hold anything: what is no item counts as not found.
+        found[(found < 0) | (found >= len(self._rows))] = -1
+        found[self._rows[found] < 0] = -1
+        return found
 
     def _exact(
         self, queries: Vectors, k: int, mask: npt.NDArray[np.bool_] | None

@@ -67,14 +67,38 @@ class Codes:
         return codes
 
 
+def without_lists(centroids: Vectors, codebooks: Vectors) -> Any:
+    """An IndexIVFPQFastScan of nothing, around centroids (m, D): see Quantizer.codebooks."""
+    dim = centroids.shape[1]
+    coarse = faiss.IndexFlatL2(dim)
+    coarse.add(np.ascontiguousarray(centroids))
+    metric = faiss.METRIC_INNER_PRODUCT
+    codes = faiss.IndexIVFPQFastScan(coarse, dim, len(centroids), dim // GROUP, BITS, metric)
+    faiss.copy_array_to_vector(np.ascontiguousarray(codebooks).ravel(), codes.pq.centroids)
+    codes.is_trained = codes.by_residual = True
+    codes.referenced_objects = [coarse]
+    return codes
+
+
+def centroids_of(codes: Any) -> Vectors:
+    """(m, D) float32, a view."""
+    coarse = faiss.downcast_index(codes.quantizer)
+    flat: Vectors = faiss.rev_swig_ptr(coarse.get_xb(), codes.nlist * codes.d)
+    return flat.reshape(codes.nlist, codes.d)
+
+
+def codebooks_of(codes: Any) -> Vectors:
+    """(D / GROUP, 2^BITS, GROUP) float32."""
+    books: Vectors = faiss.vector_to_array(codes.pq.centroids)
+    return books.reshape(codes.pq.M, -1, GROUP)
+
+
 class Probe:
     """Searches an IndexIVFPQFastScan in the lists nearest to each query."""
 
     def __init__(self, codes: Any) -> None:
         self._codes = codes
-        coarse = faiss.downcast_index(codes.quantizer)
-        stored = faiss.rev_swig_ptr(coarse.get_xb(), codes.nlist * codes.d)
-        self._centroids = stored.reshape(codes.nlist, codes.d)
+        self._centroids = centroids_of(codes)
         self._half = np.einsum("md,md->m", self._centroids, self._centroids) / 2
 
     def __call__(self, turned: Vectors, depth: int, probes: int, selector: Any = None) -> Ids:
@@ -88,7 +112,7 @@ class Probe:
             parameters.sel = selector
         products = turned @ self._centroids.T
         lists = np.argpartition(products - self._half, -probes, axis=1)[:, -probes:]
-        scores = np.take_along_axis(products, lists, axis=1)
+        scores = products[np.arange(len(products))[:, None], lists]
         found = np.empty((len(turned), depth), np.int64)
         estimates = np.empty(found.shape, np.float32)
         # The wrapper of FAISS for Python passes no parameters on.

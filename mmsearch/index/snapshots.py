@@ -1,9 +1,9 @@
 """Indexes on disk: a cache that may vanish, be cut short or be another machine's at any time.
 
-An exact index is one file, `STEM.SEQ.faiss`. One of codes is two: `STEM.SEQ.codes`, as FAISS writes
-it, and, written after it, `STEM.SEQ.items`: a line of JSON, then arrays.
-The line says how long both files are, which machine and FAISS wrote them, and all that is not an
-array.
+An exact index is one file, `STEM.SEQ.faiss`. One of codes is two: `STEM.SEQ.codes`, its lists (see
+lists.py), and, written after it, `STEM.SEQ.items`: a line of JSON, then arrays. The line says how
+long both files are and how the other one begins, which machine and FAISS wrote them, and all that
+is not an array. Both are mapped: opening them reads what is not an item's.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
+from uuid import uuid4
 
 import faiss
 import numpy as np
@@ -22,8 +23,10 @@ import numpy as np
 from mmsearch.durable import replacing
 from mmsearch.errors import StorageError
 from mmsearch.index.coded_index import CodedIndex, Effort
+from mmsearch.index.codes import centroids_of, codebooks_of, without_lists
 from mmsearch.index.faiss_index import KIND, FaissIndex
 from mmsearch.index.goals import Goals, Settings, Tuned
+from mmsearch.index.lists import map_lists, write_lists
 from mmsearch.index.planner import Choice, choose
 
 if TYPE_CHECKING:
@@ -153,8 +156,10 @@ class Snapshots:
 
     def _write_coded(self, index: CodedIndex, path: Path) -> list[Path]:
         codes, items = (path.with_name(f"{path.name}.{end}") for end in ("codes", "items"))
+        start = b"mmsearch lists " + uuid4().hex.encode()
+        start = start.ljust(ALIGN)
         with replacing(codes) as new:
-            faiss.write_index(index.codes, str(new))
+            table = write_lists(index.codes, new, start)
         rows = index.rows
         present = np.flatnonzero(rows >= 0)
         rows = rows[: int(present[-1]) + 1 if len(present) else 0]  # without its spare room
@@ -164,11 +169,18 @@ class Snapshots:
             "dim": self._store.dim,
             "size": len(index),
             "codes_bytes": codes.stat().st_size,
+            "codes_begin": start.decode(),
             "effort": vars(index.effort),
             "built_for": index.built_for,
             "why": index.why,
         }
-        arrays = {"axes": index.axes, "rows": rows}
+        arrays = {
+            "axes": index.axes,
+            "centroids": centroids_of(index.codes),
+            "codebooks": codebooks_of(index.codes),
+            "lists": table,
+            "rows": rows,
+        }
         with replacing(items) as new:
             _write_arrays(new, header, arrays)
         return [codes, items]
@@ -182,7 +194,11 @@ class Snapshots:
             self._store.dim,
         ) or codes_path.stat().st_size != header["codes_bytes"]:
             return None
-        codes = faiss.read_index(str(codes_path))
+        with open(codes_path, "rb") as file:
+            if file.read(ALIGN).decode() != header["codes_begin"]:
+                return None
+        codes = without_lists(arrays["centroids"], arrays["codebooks"])
+        map_lists(codes, codes_path, arrays["lists"])
         if (self._store.dim, codes.d) != arrays["axes"].shape or codes.ntotal != header["size"]:
             return None
         return CodedIndex(

@@ -15,6 +15,7 @@ from mmsearch.index.build import Sample, build
 from mmsearch.index.coded_index import CodedIndex
 from mmsearch.index.engine import EngineIndex
 from mmsearch.index.goals import Goals, Settings, Tuned
+from mmsearch.index.lists import are_mapped
 from mmsearch.index.planner import Choice
 from mmsearch.index.snapshots import Snapshots
 from tests.index.worlds import clustered, store_of
@@ -78,6 +79,53 @@ def test_an_index_that_was_loaded_can_change_and_be_kept_again(
     assert len(again) == SIZE - 300 + 2
     names = sorted(path.name for path in (tmp_path / "index").iterdir())
     assert names == ["x.13.codes", "x.13.items"]
+
+
+def test_codes_are_searched_where_they_lie_until_they_change(
+    index: CodedIndex, tmp_path: Path
+) -> None:
+    kept = snapshots(tmp_path)
+    kept.save(index)
+    before = (tmp_path / "index" / "x.12.codes").read_bytes()
+    loaded, reader = kept.load(12), kept.load(12)
+    assert isinstance(loaded, CodedIndex)
+    assert reader is not None
+    assert are_mapped(loaded.codes)
+    assert not loaded.rows.flags.writeable
+    loaded.remove(index.ids[::2])
+    assert not are_mapped(loaded.codes)
+    assert (tmp_path / "index" / "x.12.codes").read_bytes() == before
+    kept.clear()  # another process has written a new one
+    assert same(reader, index)
+
+
+def test_an_index_without_items_comes_back(index: CodedIndex, tmp_path: Path) -> None:
+    index.remove(index.ids)
+    kept = snapshots(tmp_path)
+    kept.save(index)
+    again = kept.load(12)
+    assert again is not None
+    assert len(again) == 0
+    assert answers(again)[1].shape == (20, 0)
+    again.add_rows(np.array([3]), np.array([1]))
+    assert answers(again)[1].tolist() == [[3]] * 20
+
+
+@pytest.mark.parametrize("noise", [0, 255, 170])
+def test_noise_among_the_codes_makes_a_search_slower_not_wrong(
+    index: CodedIndex, tmp_path: Path, noise: int
+) -> None:
+    kept = snapshots(tmp_path)
+    kept.save(index)
+    path = tmp_path / "index" / "x.12.codes"
+    content = path.read_bytes()
+    path.write_bytes(content[:64] + bytes([noise]) * (len(content) - 64))
+    damaged = kept.load(12)
+    assert damaged is not None
+    expected = index.search(clustered(20, DIM, seed=9), 10)[0]
+    scores, ids = answers(damaged)
+    assert (scores >= expected - 1e-6).all()  # more, where all were compared
+    assert all(len(set(row)) == 10 for row in ids.tolist())
 
 
 @pytest.mark.parametrize("end", ["codes", "items"])
