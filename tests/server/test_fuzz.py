@@ -44,6 +44,12 @@ def is_no_bug(context: CheckContext, response: Response, case: Case[Any]) -> Non
     assert response.status_code != 500, response.text
 
 
+def is_not_taken(context: CheckContext, response: Response, case: Case[Any]) -> None:
+    """What is wrong and too large besides is refused for its size, before it is read."""
+    if response.status_code != 413:
+        negative_data_rejection(context, response, case)
+
+
 # Parts of a query that are filters, cursors, or names and keys of what there is.
 RARELY_RIGHT = {"cursor", "where", "within", "terms", "like", "liked", "disliked", "modifiers"} | {
     "sort", "facet", "facets", "weights", "templates", "min_relevance", "diversity"}  # fmt: skip
@@ -53,7 +59,7 @@ CHECKS = [
     content_type_conformance,
     response_headers_conformance,
     response_schema_conformance,
-    negative_data_rejection,
+    is_not_taken,
 ]
 DOCUMENT: dict[str, Any] = create_app(Settings(Path("nowhere"))).openapi()
 OPERATIONS = [

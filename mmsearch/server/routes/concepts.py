@@ -17,7 +17,7 @@ from mmsearch.types import Query
 
 router = APIRouter(tags=["concepts"], route_class=StrictRoute)
 
-_WRITE_ERRORS = responses(400, 401, 403, 404, 409, 415, 429, 503, 507)
+_WRITE_ERRORS = responses(400, 401, 403, 404, 409, 413, 415, 429, 503, 507)
 
 
 @router.get(

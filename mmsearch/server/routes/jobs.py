@@ -19,7 +19,7 @@ router = APIRouter(tags=["jobs"], route_class=StrictRoute)
     "/v1/jobs",
     operation_id="start_job",
     status_code=202,
-    responses={202: {"model": JobOut}, **responses(400, 401, 403, 415, 429, 503)},
+    responses={202: {"model": JobOut}, **responses(400, 401, 403, 413, 415, 429, 503)},
     response_class=Response,
 )
 async def start(body: JobIn, shared: Shared) -> Response:
