@@ -1,4 +1,4 @@
-"""An index of one-bit codes: it finds candidates among codes and scores them on the stored vectors.
+"""An index of short codes: it finds candidates among codes and scores them on the stored vectors.
 
 A code says in one bit a number where an item's vector stands beside the centroid of its list
 (quantizer.py). With one list every code is read on each query; with many lists (IVF) those of the
@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from mmsearch.index.engine import Rows
     from mmsearch.types import Ids, Vectors
 
-# Up to so many allowed items are scored on their stored vectors, all of them: about 2 us each.
-MAX_COPIED = 4_000
+# Up to so many allowed items are scored on their stored vectors, all of them, and one more for so
+# many codes that would have to be read: 0.7 us and 0.009 of a million (2026-11).
+MAX_COPIED = 1_000
+CODES_PER_VECTOR = 70
 # Where candidates would be a quarter of all, reading codes first saves nothing.
 LEAST_GAIN = 4
 K = 10  # what Effort.candidates is for
@@ -152,8 +154,13 @@ class CodedIndex:
     def _plan(self, candidates: int) -> Plan:
         if candidates == self._size:
             return Plan("all", self._size, self._size)
-        few = candidates <= MAX_COPIED
+        share = min(1, self._probes(candidates) / self.lists)
+        few = candidates <= MAX_COPIED + share * self._size / CODES_PER_VECTOR
         return Plan("copied" if few else "bitmap", candidates, self._size)
+
+    def _probes(self, candidates: int) -> int:
+        """Lists that hold as many allowed items as those that are searched without a filter do."""
+        return math.ceil(self.effort.probes * self._size / max(candidates, 1))
 
     def _mask(self, allowed: Ids) -> npt.NDArray[np.bool_]:
         """By id, which items of the index are allowed."""
@@ -176,8 +183,7 @@ class CodedIndex:
         probes = self.effort.probes
         if mask is not None and plan.way == "bitmap":
             selector = faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
-            # As many allowed items are looked at as there would be items without a filter.
-            probes = math.ceil(probes * plan.size / plan.candidates)
+            probes = self._probes(plan.candidates)
         found = self.candidates(queries, depth, probes, selector)
         scores, ids = top_k(scores_of(self._store, queries, found, self._rows), found, k)
         short = ids[:, -1] < 0

@@ -85,6 +85,7 @@ def test_a_filter_gets_its_k(
     choice: Choice, share: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(coded_index, "MAX_COPIED", 100)
+    monkeypatch.setattr(coded_index, "CODES_PER_VECTOR", SIZE)
     monkeypatch.setattr(coded_index, "LEAST_GAIN", 1)
     index, brute = large(choice, tmp_path)
     allowed = index.ids[::share]
@@ -158,6 +159,7 @@ def test_codes_equal_brute_force_after_any_history(
 ) -> None:
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
         patch.setattr(coded_index, "MAX_COPIED", max_copied)
+        patch.setattr(coded_index, "CODES_PER_VECTOR", SIZE)
         patch.setattr(coded_index, "LEAST_GAIN", 0)  # always through the codes
         store = VectorFile(Path(folder) / "vectors.f16", DIM)
         index = Stored(empty(choice, store, Effort(choice.lists, 100)), store)
@@ -185,7 +187,8 @@ def test_plans_say_how_candidates_are_honoured(
     index, _ = large(KINDS[1], tmp_path)
     assert index.plan(None) == index.plan(np.arange(10**5)) == Plan("all", SIZE, SIZE)
     assert index.plan(np.array([7, 7, 10, 11])) == Plan("copied", 2, SIZE)
-    monkeypatch.setattr(coded_index, "MAX_COPIED", 1)
+    monkeypatch.setattr(coded_index, "MAX_COPIED", 0)
+    monkeypatch.setattr(coded_index, "CODES_PER_VECTOR", SIZE)
     assert index.plan(np.array([7, 10])) == Plan("bitmap", 2, SIZE)
 
 
