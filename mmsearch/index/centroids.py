@@ -2,7 +2,7 @@
 
 A matrix product does it: in int8 where there are many centroids and that can be had, which takes
 another one than the nearest for 2 of 100 vectors, one that is hardly further away (squared
-distances grow by 0.004 %), and otherwise NumPy's. The one that FAISS brings along does not know
+distances grow by 0.02 %), and otherwise NumPy's. The one that FAISS brings along does not know
 every processor and took four times as long as NumPy's on an Intel with AVX-512 (faiss 1.15,
 2026-11).
 """
