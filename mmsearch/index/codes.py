@@ -110,6 +110,7 @@ class Probe:
         parameters.nprobe = probes = min(probes, self._codes.nlist)
         if selector is not None:
             parameters.sel = selector
+        # The nearest by distance (see Nearest); FAISS adds their inner products to its estimates.
         products = turned @ self._centroids.T
         lists = np.argpartition(products - self._half, -probes, axis=1)[:, -probes:]
         scores = products[np.arange(len(products))[:, None], lists]
