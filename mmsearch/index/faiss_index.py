@@ -70,7 +70,7 @@ class FaissIndex:
         if len(self):
             self.remove(ids)
         if len(ids):
-            self._row_of = None
+            self._own()
             self._index.add_with_ids(np.ascontiguousarray(vectors, np.float32), ids)
 
     def add_rows(self, ids: Ids, rows: npt.NDArray[np.int64]) -> None:
@@ -79,8 +79,14 @@ class FaissIndex:
 
     def remove(self, ids: Ids) -> None:
         if len(ids) and len(self):
-            self._row_of = None
+            self._own()
             self._index.remove_ids(faiss.IDSelectorBatch(np.ascontiguousarray(ids, np.int64)))
+
+    def _own(self) -> None:
+        """Before a change: copy a mapped file, which FAISS would end the process for touching."""
+        self._row_of = None
+        if not faiss.downcast_index(self._index.index).codes.is_owned:
+            self._index = faiss.deserialize_index(faiss.serialize_index(self._index))
 
     @property
     def file(self) -> Any:

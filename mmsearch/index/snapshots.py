@@ -3,7 +3,7 @@
 An exact index is one file, `STEM.SEQ.faiss`. One of codes is two: `STEM.SEQ.codes`, its lists (see
 lists.py), and, written after it, `STEM.SEQ.items`: a line of JSON, then arrays. The line says how
 long both files are and how the other one begins, which machine and FAISS wrote them, and all that
-is not an array. Both are mapped: opening them reads what is not an item's.
+is not an array. All are mapped: opening them reads what is not an item's.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ class Snapshots:
         try:
             if path.suffix == ".items":
                 return self._read_coded(seq, path)
-            index = faiss.read_index(str(path))
+            index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
         except (OSError, RuntimeError, ValueError, KeyError, TypeError):
             return None  # an older one, or a rebuild, will do
         if index.d != self._store.dim or not isinstance(index, faiss.IndexIDMap2):

@@ -99,6 +99,25 @@ def test_codes_are_searched_where_they_lie_until_they_change(
     assert same(reader, index)
 
 
+def test_an_exact_index_leaves_its_file_as_it_is(index: CodedIndex, tmp_path: Path) -> None:
+    store = VectorFile(tmp_path / "vectors.f16", DIM)
+    exact = build(Choice("exact", 1, ""), index.ids, index.rows[index.ids], store, Goals(), None)
+    exact.seq = 12
+    kept = snapshots(tmp_path)
+    kept.save(exact)
+    before = (tmp_path / "index" / "x.12.faiss").read_bytes()
+    loaded, removed_from, reader = kept.load(12), kept.load(12), kept.load(12)
+    assert loaded is not None
+    assert removed_from is not None
+    assert reader is not None
+    loaded.add_rows(np.array([4]), np.array([0]))
+    removed_from.remove(index.ids[:10])
+    assert (len(loaded), len(removed_from), len(reader)) == (SIZE + 1, SIZE - 10, SIZE)
+    assert (tmp_path / "index" / "x.12.faiss").read_bytes() == before
+    kept.clear()  # another process has written a new one
+    assert same(reader, exact)
+
+
 def test_an_index_without_items_comes_back(index: CodedIndex, tmp_path: Path) -> None:
     index.remove(index.ids)
     kept = snapshots(tmp_path)
