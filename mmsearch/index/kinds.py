@@ -92,13 +92,8 @@ def kinds_for(count: int, dim: int) -> tuple[tuple[Kind, ...], tuple[str, ...]]:
             f"IVF is left out: {count} vectors cannot train 4 lists "
             f"({4 * VECTORS_PER_CENTROID} could)"
         )
-    if hasattr(faiss, "IndexRaBitQ"):
-        factory = f"RR{dim},RaBitQ,Refine(SQfp16)"
-        kinds.append(Kind("RaBitQ + float16", factory, "k_factor", REFINE_FACTORS))
-    else:
-        notes.append(
-            f"RaBitQ is left out: faiss {faiss.__version__} lacks it, 1.11 and newer have it"
-        )
+    factory = f"RR{dim},RaBitQ,Refine(SQfp16)"
+    kinds.append(Kind("RaBitQ + float16", factory, "k_factor", REFINE_FACTORS))
     return tuple(kinds), tuple(notes)
 
 
