@@ -12,9 +12,9 @@ import numpy as np
 from mmsearch.catalog.vectors import VectorFile
 from mmsearch.index.build import TRAINING_PER_LIST, spaced
 from mmsearch.index.kinds import threads
+from mmsearch.index.planner import lists_for
 
 PEERS = ("rabitq", "hnsw", "usearch", "hnswlib")
-VECTORS_PER_LIST = 500  # as ours
 Search = Callable[[np.ndarray, int], np.ndarray]  # (n, d), k -> ids (n, k)
 
 
@@ -29,7 +29,7 @@ def peers(
     if "rabitq" in names:
         # Signs of the turned numbers, each code with two factors (Gao and Long 2024).
         started = time.perf_counter()
-        lists = 1 << round(np.log2(size / VECTORS_PER_LIST))
+        lists = lists_for("ivf", size)  # as ours
         coarse = faiss.IndexFlatL2(store.dim)
         metric = faiss.METRIC_INNER_PRODUCT
         codes = faiss.IndexIVFRaBitQFastScan(coarse, store.dim, lists, metric)

@@ -31,8 +31,7 @@ class Nearest:
     """Says which of some centroids (m, d) is nearest; in any number of threads."""
 
     def __init__(self, centroids: Vectors) -> None:
-        # |r - c|^2 = |r|^2 - 2 (r c - |c|^2 / 2): the least distance is the greatest bracket.
-        self._half = np.einsum("md,md->m", centroids, centroids) / 2
+        self._half = half_squares(centroids)
         self._columns = centroids.T
         self._product = int8_product() if len(centroids) >= MANY else None
         if self._product:
@@ -56,6 +55,13 @@ class Nearest:
         products = self._product(in_int8, self._in_int8)
         products -= np.rint(self._half * (scale * self._scale)).astype(np.int32)
         return products
+
+
+def half_squares(centroids: Vectors) -> Vectors:
+    """(m,) |c|^2 / 2 of centroids (m, d): the nearest has the greatest bracket in
+    |r - c|^2 = |r|^2 - 2 (r c - |c|^2 / 2).
+    """
+    return np.asarray(np.einsum("md,md->m", centroids, centroids) / 2, np.float32)
 
 
 def k_means(rows: Vectors, count: int) -> Vectors:

@@ -129,9 +129,14 @@ class CodedIndex:
             self._size -= len(there)
 
     def _known(self, ids: Ids) -> Ids:
-        inside = ids[(ids >= 0) & (ids < len(self._rows))]
-        known: Ids = np.ascontiguousarray(inside[self._rows[inside] >= 0], np.int64)
+        known: Ids = np.ascontiguousarray(ids[self._has(ids)], np.int64)
         return known
+
+    def _has(self, ids: Ids) -> npt.NDArray[np.bool_]:
+        """Which of `ids`, of any shape, are items of the index."""
+        there = (ids >= 0) & (ids < len(self._rows))
+        there[there] = self._rows[ids[there]] >= 0
+        return there
 
     def _own(self, length: int) -> None:
         """Make lists and rows changeable, with room for ids below `length`."""
@@ -199,8 +204,7 @@ class CodedIndex:
         with _threads_for(len(queries)):
             found = self._probe(queries @ self.axes, depth, probes, selector)
         # A file that is damaged may hold anything: what is no item counts as not found.
-        found[(found < 0) | (found >= len(self._rows))] = -1
-        found[self._rows[found] < 0] = -1
+        found[~self._has(found)] = -1
         return found
 
     def _exact(

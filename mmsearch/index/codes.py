@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import faiss
 import numpy as np
 
-from mmsearch.index.centroids import Nearest, k_means
+from mmsearch.index.centroids import Nearest, half_squares, k_means
 from mmsearch.index.quantizer import BITS, GROUP, Quantizer
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Probe:
     def __init__(self, codes: Any) -> None:
         self._codes = codes
         self._centroids = centroids_of(codes)
-        self._half = np.einsum("md,md->m", self._centroids, self._centroids) / 2
+        self._half = half_squares(self._centroids)
 
     def __call__(self, turned: Vectors, depth: int, probes: int, selector: Any = None) -> Ids:
         """(n, depth) ids by their estimated scores, best first; -1 where the lists hold less.
@@ -110,7 +110,7 @@ class Probe:
         parameters.nprobe = probes = min(probes, self._codes.nlist)
         if selector is not None:
             parameters.sel = selector
-        # The nearest by distance (see Nearest); FAISS adds their inner products to its estimates.
+        # The nearest by distance; FAISS adds their inner products to its estimates.
         products = turned @ self._centroids.T
         lists = np.argpartition(products - self._half, -probes, axis=1)[:, -probes:]
         scores = products[np.arange(len(products))[:, None], lists]

@@ -17,7 +17,7 @@ import numpy as np
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    Table = npt.NDArray[np.uint64]  # (lists, 3): items, slots, and where in the file
+    Table = npt.NDArray[np.int64]  # (lists, 3): items, slots, and where in the file
 
 ID_BYTES = 8
 FREE = -1  # the id of a free slot
@@ -27,7 +27,7 @@ def write_lists(codes: Any, path: Path, start: bytes) -> Table:
     """Write the lists behind `start`, a multiple of 64 bytes, and say what is where."""
     lists = faiss.downcast_InvertedLists(codes.invlists)
     sizes = np.array([lists.list_size(number) for number in range(codes.nlist)], np.int64)
-    slots = -(-sizes // codes.bbs) * codes.bbs
+    slots = _in_blocks(codes, sizes)
     lengths = slots * (_code_bytes(codes) + ID_BYTES)
     with open(path, "wb") as file:
         file.write(start)
@@ -38,13 +38,13 @@ def write_lists(codes: Any, path: Path, start: bytes) -> Table:
             file.write(faiss.rev_swig_ptr(lists.get_codes(number), length).data)
             file.write(faiss.rev_swig_ptr(lists.get_ids(number), size).data)
             file.write(np.full(room - size, FREE, np.int64).data)
-    return np.stack([sizes, slots, len(start) + np.cumsum(lengths) - lengths], 1).astype(np.uint64)
+    return np.stack([sizes, slots, len(start) + np.cumsum(lengths) - lengths], axis=1)
 
 
 def map_lists(codes: Any, path: Path, table: Table) -> None:
     """Give `codes`, which has none yet, the lists of a file. Raises ValueError, RuntimeError."""
     length = os.path.getsize(path)
-    items, slots, starts = table.astype(np.int64).T
+    items, slots, starts = table.T
     ends = starts + slots * (_code_bytes(codes) + ID_BYTES)
     if len(table) != codes.nlist or (items > slots).any() or ends.max(initial=0) > length:
         raise ValueError(f"{path} does not hold the lists that it should")
@@ -74,10 +74,15 @@ def copy_lists(codes: Any, empty: Any) -> None:
         if size == 0:
             continue
         target.resize(number, size)
-        length = -(-size // codes.bbs) * codes.bbs * _code_bytes(codes)
+        length = _in_blocks(codes, size) * _code_bytes(codes)
         faiss.memcpy(target.get_codes(number), source.get_codes(number), length)
         faiss.memcpy(target.get_ids(number), source.get_ids(number), size * ID_BYTES)
     empty.ntotal = codes.ntotal
+
+
+def _in_blocks(codes: Any, items: Any) -> Any:
+    """Slots for so many items, a number or an array of them: blocks are whole."""
+    return -(-items // codes.bbs) * codes.bbs
 
 
 def _code_bytes(codes: Any) -> int:

@@ -156,8 +156,7 @@ class Snapshots:
 
     def _write_coded(self, index: CodedIndex, path: Path) -> list[Path]:
         codes, items = (path.with_name(f"{path.name}.{end}") for end in ("codes", "items"))
-        start = b"mmsearch lists " + uuid4().hex.encode()
-        start = start.ljust(ALIGN)
+        start = f"mmsearch lists {uuid4().hex}".encode().ljust(ALIGN)
         with replacing(codes) as new:
             table = write_lists(index.codes, new, start)
         rows = index.rows

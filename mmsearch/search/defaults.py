@@ -15,6 +15,7 @@ WEIGHTS: dict[Ranking, float] = {"image": 0.5, "text": 0.5, "lexical": 1.0}
 
 def modalities_of(to: Target) -> tuple[Modality, ...]:
     """Which vectors are compared."""
+    # As types.MODALITIES, whose module takes a tenth of a quick query to import.
     return ("image", "text") if to == "both" else (to,)
 
 
