@@ -33,7 +33,8 @@ import numpy.typing as npt
 
 import mmsearch
 from mmsearch.catalog.catalog import Catalog
-from mmsearch.ingest.run import KNOWN_PER_COMMIT, Ingest
+from mmsearch.ingest.pipeline import KNOWN_PER_COMMIT
+from mmsearch.ingest.run import Ingest
 from mmsearch.layout import Layout
 from mmsearch.lexical.words import searchable, searchable_attributes
 from mmsearch.tables import Change, read_changes

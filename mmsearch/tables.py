@@ -17,7 +17,7 @@ import re
 import stat
 import unicodedata
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -143,8 +143,7 @@ def read_changes(path: Path) -> Iterator[tuple[int, Change | TableProblem]]:
             continue
         _require_attributes(path, list(row))  # jsonl has no header
         rest = dict(row)
-        columns = _columns(tuple(rest))
-        key = take_name(rest, columns.names, columns.key)
+        key = _take_name(rest, _columns(tuple(rest)).key)
         if key is None:
             yield number, TableProblem(f"no key; name it in one of {', '.join(KEY_COLUMNS)}")
             continue
@@ -226,11 +225,12 @@ def row_to_sources(
     """
     rest = dict(row)
     columns = _columns(tuple(rest))
-    names = columns.names
-    key = take_name(rest, names, columns.key) or row_key
-    group = take_name(rest, names, columns.group)
+    key = _take_name(rest, columns.key) or row_key
+    group = _take_name(rest, columns.group)
     text = _take_text(rest, columns)
-    pictures = [_picture(one, table, claimed) for one in _take_pictures(rest, columns, table)]
+    pictures = columns.pictures and [
+        _picture(one, table, claimed) for one in _take_pictures(rest, columns, table)
+    ]
     if not pictures and text is None:
         reason = "neither text nor picture; fill in one or delete it"
         return [Failure(row_key, f"row {number}: {reason}")]
@@ -301,18 +301,23 @@ def _no_picture(image: str, table: Path, exc: Exception) -> str:
 
 
 def take_first(rest: Row, names: Mapping[str, str], wanted: tuple[str, ...]) -> Any:
-    """Remove and return the first of these columns that is not empty, else None."""
+    """Remove and return the first of these columns that is not empty, else None.
+
+    `names`: see by_folded.
+    """
+    return _take_first(rest, [name for column in wanted if (name := names.get(column)) in rest])
+
+
+def _take_first(rest: Row, columns: Sequence[str]) -> Any:
+    """`take_first` of columns that are all there."""
     found = None
-    for column in wanted:
-        name = names.get(column)
-        if name is None or name not in rest:
-            continue
+    for name in columns:
         value = rest[name]
-        empty = value is None or value == [] or (isinstance(value, str) and not value.strip())
-        if empty or found is None:
+        if value is None or value == [] or (isinstance(value, str) and not value.strip()):
             del rest[name]
-        if not empty and found is None:
+        elif found is None:
             found = value
+            del rest[name]
     return found
 
 
@@ -331,9 +336,7 @@ def _picture_columns(columns: tuple[str, ...]) -> tuple[str, ...]:
 
 def _take_pictures(rest: Row, columns: _Columns, table: Path) -> list[Any]:
     """Every picture that the row names, each once, in order: one value per picture."""
-    if not columns.pictures:
-        return []
-    cells = [take_first(rest, columns.names, wanted) for wanted in columns.pictures]
+    cells = [_take_first(rest, wanted) for wanted in columns.pictures]
     pictures: list[Any] = []
     for cell in cells:
         for picture in cell if isinstance(cell, list | tuple) else _split(cell, table):
@@ -353,17 +356,23 @@ def _split(cell: Any, table: Path) -> list[Any]:
 
 def take_name(rest: Row, names: Mapping[str, str], wanted: tuple[str, ...]) -> str | None:
     """`take_first` of a column that names something."""
-    value = take_first(rest, names, wanted)
+    return _name(take_first(rest, names, wanted))
+
+
+def _take_name(rest: Row, columns: Sequence[str]) -> str | None:
+    """`take_name` of columns that are all there."""
+    return _name(_take_first(rest, columns)) if columns else None
+
+
+def _name(value: Any) -> str | None:
     if isinstance(value, float) and value.is_integer():  # pandas' integers with a gap
         value = int(value)
     return None if value is None else clean_text(str(value))
 
 
 def _take_text(rest: Row, columns: _Columns) -> str | None:
-    names = columns.names
-    for column in columns.text:
-        name = names[column]
-        value = take_first(rest, names, (column,))
+    for name in columns.text:
+        value = _take_first(rest, (name,))
         if isinstance(value, list):
             texts = [clean_text(str(v)) for v in value if v is not None and str(v).strip()]
             if texts[1:]:
@@ -371,7 +380,7 @@ def _take_text(rest: Row, columns: _Columns) -> str | None:
             value = texts[0] if texts else None
         if value is not None:
             return clean_text(str(value))
-    parts = [take_first(rest, names, (column,)) for column in columns.joined]
+    parts = [_take_first(rest, (name,)) for name in columns.joined]
     texts = [clean_text(str(part)) for part in parts if part is not None]
     if len(texts) == 1:
         return texts[0] or None
@@ -386,9 +395,8 @@ def by_folded(columns: tuple[str, ...]) -> Mapping[str, str]:
 
 @dataclass(frozen=True)
 class _Columns:
-    """The columns of a row by what they may hold, folded, in order of preference."""
+    """The columns of a row by what they may hold, in order of preference."""
 
-    names: Mapping[str, str]  # of all columns, see by_folded
     key: tuple[str, ...]
     group: tuple[str, ...]
     text: tuple[str, ...]
@@ -402,11 +410,10 @@ def _columns(columns: tuple[str, ...]) -> _Columns:
     names = by_folded(columns)
 
     def there(wanted: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(name for name in wanted if name in names)
+        return tuple(names[column] for column in wanted if column in names)
 
     pictures = there(IMAGE_COLUMNS), *((name,) for name in there(picture_columns(names)))
     return _Columns(
-        names,
         there(KEY_COLUMNS),
         there(GROUP_COLUMNS),
         there(TEXT_COLUMNS),

@@ -14,11 +14,11 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from mmsearch import collector
 from mmsearch.catalog import lexical
 from mmsearch.catalog.database import CHUNK, Database, chunks, fact
-from mmsearch.catalog.records import Content, EncoderInfo, StoredItem, Write
+from mmsearch.catalog.records import Content, EncoderInfo, Prepared, StoredItem, Write
 from mmsearch.catalog.schema import attribute_types, embeddings, failures, items, runs
 from mmsearch.catalog.spaces import Spaces, insert_vectors
 from mmsearch.catalog.wording import OUTLIVED_TYPES
-from mmsearch.catalog.writing import set_state, write_attributes, write_items
+from mmsearch.catalog.writing import prepare, set_state, write_attributes, write_items
 from mmsearch.types import FileStamp, Modality
 
 if TYPE_CHECKING:
@@ -55,8 +55,9 @@ class Catalog:
 
         Vectors belong to the current space: live items that waited for them change as well.
         """
+        rows = write.items if isinstance(write.items, Prepared) else prepare(write.items)
         with self._database.changing() as (connection, seq):
-            write_items(connection, seq, write.items)
+            write_items(connection, seq, rows)
             for state, ids in write.states.items():
                 set_state(connection, seq, state, ids)
             if write.vectors is not None:

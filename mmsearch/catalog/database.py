@@ -6,9 +6,11 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
+import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert as upsert
 
@@ -20,8 +22,8 @@ from mmsearch.lexical.words import searchable, searchable_attributes
 # SQLite takes at most 32,766 bound parameters a statement; chunks stay well below.
 CHUNK = 10_000
 
-# SQLite's JSON functions fail on rows with NaN, and filters with them.
-to_json = json.JSONEncoder(allow_nan=False).encode
+# What one statement may insert: less than the 32,766 bound values that every SQLite takes.
+MAX_VALUES = 32_000
 
 _T = TypeVar("_T")
 
@@ -121,6 +123,32 @@ def set_fact(connection: sa.Connection, name: str, value: str) -> None:
     connection.execute(
         statement.on_conflict_do_update(index_elements=["name"], set_={"value": value})
     )
+
+
+def to_json(value: Any) -> str:
+    """JSON without NaN, on which SQLite's functions fail, and filters with them."""
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # an integer of more than 64 bits
+        return json.dumps(value, allow_nan=False)
+
+
+def insert_rows(
+    connection: sa.Connection, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> None:
+    """Insert rows with a value for each of the columns.
+
+    Many at once: SQLite works on a statement without Python's lock, so that other threads go on.
+    """
+    names = ", ".join(f'"{name}"' for name in columns)
+    places = f"({', '.join('?' * len(columns))})"
+    size = MAX_VALUES // len(columns)
+    for start in range(0, len(rows), size):
+        part = rows[start : start + size]
+        connection.exec_driver_sql(
+            f"INSERT INTO {table} ({names}) VALUES {', '.join([places] * len(part))}",
+            tuple(chain.from_iterable(part)),
+        )
 
 
 def chunks(values: Iterable[_T]) -> Iterator[Sequence[_T]]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mmsearch.types import FileStamp, Modality
+
+if TYPE_CHECKING:
+    from mmsearch.catalog.wording import Words
 
 SpaceState = Literal["current", "left", "unfinished"]
 
@@ -99,11 +102,34 @@ class NewVectors:
     checksum: bytes
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """Rows of `items` as they are bound to a statement, each with its words (None: has none).
+
+    `columns` are those of `new`, one tuple per item to come, and of `old`, by id. `types` are
+    those of the attributes of live items, by name.
+    """
+
+    columns: Sequence[str]
+    new: Sequence[tuple[Any, ...]]
+    new_words: Sequence[Words | None]
+    old: Mapping[int, tuple[Any, ...]]
+    old_words: Mapping[int, Words]
+    types: Sequence[tuple[str, str]]
+
+    def __len__(self) -> int:
+        return len(self.new) + len(self.old)
+
+
 @dataclass
 class Write:
-    """One transaction: everything that becomes visible together."""
+    """One transaction: everything that becomes visible together.
 
-    items: list[dict[str, Any]] = field(default_factory=list)  # rows of `items`, id None: new
+    `items` are rows of `items`, whose id is None where they are new. To prepare them takes a third
+    of the time, and can be done (writing.prepare) while another transaction is going on.
+    """
+
+    items: list[dict[str, Any]] | Prepared = field(default_factory=list)
     states: dict[str, list[int]] = field(default_factory=dict)  # state -> item ids
     vectors: NewVectors | None = None
     failures: list[dict[str, Any]] = field(default_factory=list)

@@ -7,12 +7,12 @@ picture is found by what it shows.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from mmsearch.catalog.database import set_fact
+from mmsearch.catalog.database import insert_rows, set_fact
 from mmsearch.lexical.words import searchable, searchable_names
 
 # Which change last altered the words; changes of numbers and vectors leave them alone.
@@ -67,18 +67,21 @@ def replace_words(
     if gone:
         connection.exec_driver_sql("DELETE FROM words WHERE rowid = ?", gone)
     if come:
-        into = 'INSERT INTO words (rowid, text, names, "key") VALUES (?, ?, ?, ?)'
-        connection.exec_driver_sql(into, come)
+        insert_rows(connection, "words", ("rowid", *Words._fields), come)
     if gone or come:
         set_fact(connection, WORDS_SEQ, str(seq))
 
 
-def learn_types(connection: sa.Connection, attributes: Iterable[Mapping[str, Any]]) -> None:
-    """Part of a transaction: which types live items have under which names."""
+def types_of(attributes: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Which types there are under which names, sorted."""
     from mmsearch.filters import type_of
 
     examples = {(name, type(value)): value for one in attributes for name, value in one.items()}
-    types = {(name, type_of(value)) for (name, _), value in examples.items()}
+    return sorted({(name, type_of(value)) for (name, _), value in examples.items()})
+
+
+def learn_types(connection: sa.Connection, types: Sequence[tuple[str, str]]) -> None:
+    """Part of a transaction: what live items have, see `types_of`."""
     if types:
         into = "INSERT OR IGNORE INTO attribute_types VALUES (?, ?)"
-        connection.exec_driver_sql(into, sorted(types))
+        connection.exec_driver_sql(into, list(types))

@@ -10,33 +10,71 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mmsearch.catalog.database import chunks, to_json
-from mmsearch.catalog.schema import items
-from mmsearch.catalog.wording import Words, item_words, learn_types, replace_words, stored_words
+from mmsearch.catalog.database import chunks, insert_rows, to_json
+from mmsearch.catalog.records import Prepared
+from mmsearch.catalog.wording import (
+    Words,
+    item_words,
+    learn_types,
+    replace_words,
+    stored_words,
+    types_of,
+)
 from mmsearch.lexical.words import searchable_names
 
 Row = Mapping[str, Any]  # of `items`
 
-_IN_JSON = frozenset(column.name for column in items.c if isinstance(column.type, sa.JSON))
+_IN_JSON = "attributes", "told"
 _AMONG = "id IN (SELECT value FROM json_each(?))"
 _REMOVED = {"attributes": "{}", **dict.fromkeys(("key", "text", "told", "picture_of", "url"))}
 
 
-def write_items(connection: sa.Connection, seq: int, rows: Sequence[Row]) -> None:
-    """Insert or replace whole rows; new ones have the id None. All have the same columns."""
-    new = [row for row in rows if row["id"] is None]
-    old = {row["id"]: row for row in rows if row["id"] is not None}
-    if new:
+def prepare(rows: Sequence[Row]) -> Prepared:
+    """All that can be done for new or changed rows before their transaction begins.
+
+    They all have the same columns, and are whole: nothing is kept of what was in their place.
+    """
+    plain = [name for name in rows[0] if name != "id" and name not in _IN_JSON] if rows else []
+    take = itemgetter(*plain) if plain else None
+    new: list[tuple[Any, ...]] = []
+    new_words: list[Words | None] = []
+    old: dict[int, tuple[Any, ...]] = {}
+    old_words: dict[int, Words] = {}
+    for row in rows:
+        assert take is not None
+        told = row.get("told")
+        in_json = to_json(row["attributes"]), None if told is None else to_json(told)
+        words = _words(row)
+        if (item := row["id"]) is None:
+            new.append((*take(row), *in_json))
+            new_words.append(words)
+            continue
+        old[item] = (*take(row), *in_json)
+        if words is not None:
+            old_words[item] = words
+    types = types_of(row["attributes"] for row in rows if row["state"] == "live")
+    return Prepared((*plain, *_IN_JSON), new, new_words, old, old_words, types)
+
+
+def write_items(connection: sa.Connection, seq: int, rows: Prepared) -> None:
+    """Insert or replace whole rows."""
+    if rows.new:
         first = 1 + int(connection.exec_driver_sql("SELECT max(id) FROM items").scalar() or 0)
-        added = dict(enumerate(new, first))
-        sql = "INSERT INTO items ({names}, id) VALUES ({places}, ?)"
-        _execute(connection, seq, sql, added)
+        columns = (*rows.columns, "seq", "content_seq", "id")
+        added = [(*values, seq, seq, item) for item, values in enumerate(rows.new, first)]
+        insert_rows(connection, "items", columns, added)
         _tally(connection, +1, "id >= ?", first)
-        _follow(connection, seq, {}, added)
-    if old:
-        with _counted(connection, old):
-            _execute(connection, seq, "UPDATE items SET ({names}) = ({places}) WHERE id = ?", old)
-        _follow(connection, seq, stored_words(connection, old), old)
+        words = {item: words for item, words in enumerate(rows.new_words, first) if words}
+        replace_words(connection, seq, {}, words)
+    if rows.old:
+        sets = ", ".join(f'"{name}" = ?' for name in (*rows.columns, "seq", "content_seq"))
+        with _counted(connection, rows.old):
+            connection.exec_driver_sql(
+                f"UPDATE items SET {sets} WHERE id = ?",
+                [(*values, seq, seq, item) for item, values in rows.old.items()],
+            )
+        replace_words(connection, seq, stored_words(connection, rows.old), rows.old_words)
+    learn_types(connection, rows.types)
 
 
 def set_state(connection: sa.Connection, seq: int, state: str, ids: Iterable[int]) -> None:
@@ -51,12 +89,15 @@ def set_state(connection: sa.Connection, seq: int, state: str, ids: Iterable[int
             connection.exec_driver_sql(
                 f"UPDATE items SET {sets} WHERE {_AMONG}", (*values.values(), among)
             )
-        rows: dict[int, Row] = {}
+        rows: list[Row] = []
         if state == "live":
             found = connection.exec_driver_sql(f"SELECT * FROM items WHERE {_AMONG}", (among,))
-            for row in found.mappings():
-                rows[row["id"]] = {**row, "attributes": json.loads(row["attributes"])}
-        _follow(connection, seq, stored_words(connection, part), rows)
+            rows = [
+                {**row, "attributes": json.loads(row["attributes"])} for row in found.mappings()
+            ]
+        words = {row["id"]: words for row in rows if (words := _words(row))}
+        replace_words(connection, seq, stored_words(connection, part), words)
+        learn_types(connection, types_of(row["attributes"] for row in rows))
 
 
 def write_attributes(
@@ -71,7 +112,7 @@ def write_attributes(
     live = connection.exec_driver_sql(
         f"SELECT id FROM items WHERE {_AMONG} AND state = 'live'", (json.dumps(list(attributes)),)
     )
-    learn_types(connection, (attributes[item] for item in live.scalars().all()))
+    learn_types(connection, types_of(attributes[item] for item in live.scalars().all()))
     known = stored_words(connection, attributes)
     new = {
         item: words._replace(names=searchable_names(attributes[item]))
@@ -80,38 +121,11 @@ def write_attributes(
     replace_words(connection, seq, known, new)
 
 
-def _execute(connection: sa.Connection, seq: int, sql: str, rows: Mapping[int, Row]) -> None:
-    """`sql` for each of the rows, by id: names of columns, places of their values, then the id."""
-    columns = [name for name in next(iter(rows.values())) if name != "id"]
-    names = ", ".join(f'"{name}"' for name in (*columns, "seq", "content_seq"))
-    in_json = [place for place, name in enumerate(columns) if name in _IN_JSON]
-    take = itemgetter(*columns)
-
-    def values(item: int, row: Row) -> tuple[Any, ...]:
-        found = [*take(row), seq, seq, item]
-        for place in in_json:
-            if found[place] is not None:
-                found[place] = to_json(found[place])
-        return tuple(found)
-
-    connection.exec_driver_sql(
-        sql.format(names=names, places=", ".join("?" * (len(columns) + 2))),
-        [values(item, row) for item, row in rows.items()],
-    )
-
-
-def _follow(
-    connection: sa.Connection, seq: int, known: Mapping[int, Words], rows: Mapping[int, Row]
-) -> None:
-    """Bring words and types up to date with rows, by id, that had the words `known`."""
-    live = {item: row for item, row in rows.items() if row["state"] == "live"}
-    new = {
-        item: item_words(row["text"], row["attributes"], row["key"])
-        for item, row in live.items()
-        if row.get("picture_of") is None
-    }
-    replace_words(connection, seq, known, new)
-    learn_types(connection, (row["attributes"] for row in live.values()))
+def _words(row: Row) -> Words | None:
+    """The words of an item that is to be found by them."""
+    if row["state"] != "live" or row.get("picture_of") is not None:
+        return None
+    return item_words(row["text"], row["attributes"], row["key"])
 
 
 @contextmanager

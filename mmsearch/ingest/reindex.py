@@ -23,7 +23,7 @@ from mmsearch.catalog.spaces import Pending
 from mmsearch.errors import EncoderMismatchError, ImageError, LockedError, ModelError
 from mmsearch.images import decode, read
 from mmsearch.ingest.embed import Embedder, Encoding, Names
-from mmsearch.ingest.run import ITEMS_PER_COMMIT
+from mmsearch.ingest.pipeline import ITEMS_PER_COMMIT
 from mmsearch.layout import Layout
 from mmsearch.pool import default_workers, in_order
 from mmsearch.scan import path_of

@@ -1,0 +1,311 @@
+"""From sources to the catalog: decode, encode, commit.
+
+Decoding runs in threads, in order and bounded, while the one consumer here feeds the encoder full
+batches. Each batch is committed in one transaction, by a thread of its own while the next ones are
+decoded and encoded: a crash costs three batches at most.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from mmsearch import collector
+from mmsearch.catalog.catalog import Catalog
+from mmsearch.catalog.records import StoredItem, Write
+from mmsearch.catalog.writing import prepare
+from mmsearch.errors import InputError
+from mmsearch.images import Contents, decode, read
+from mmsearch.ingest.embed import Embedder, Encoding, Names
+from mmsearch.ingest.kept import keep_picture
+from mmsearch.ingest.known import Known, text_digest
+from mmsearch.ingest.plan import HANDED_OVER, told_and_given
+from mmsearch.layout import Layout
+from mmsearch.pool import in_order
+from mmsearch.scan import key_of
+from mmsearch.types import Failure, OnProgress, Progress, Source
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from mmsearch.types import Vectors
+
+# A batch is committed when so many things were encoded for it, or with so many items: what has its
+# vectors already is read again in a moment after a crash, and each commit waits for the disk.
+ITEMS_PER_COMMIT = 1000
+KNOWN_PER_COMMIT = 50_000
+# Requests for pictures on the web at the same time: they wait, and take no core meanwhile.
+FETCHES = 8
+
+Outcome = Literal["added", "changed", "moved", "same"]
+Vanished = dict[bytes, list[StoredItem]]  # what an item that moved is recognised by
+
+
+@dataclass
+class _Decoded:
+    """One source ready to encode; `pixels` None when its picture is already embedded."""
+
+    source: Source
+    old: StoredItem | None
+    text_digest: bytes | None
+    image_digest: bytes | None = None
+    pixels: npt.NDArray[np.uint8] | None = None
+    error: str | None = None
+    seconds: float = 0.0
+
+
+@dataclass
+class Tally:
+    """Running totals of what was committed, and seconds of work per stage."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    returned: int = 0
+    missing: int = 0
+    unchanged: int = 0
+    failures: list[Failure] = field(default_factory=list)
+    decoded: int = 0
+    decode_s: float = 0.0
+    commit_s: float = 0.0
+
+
+class Pipeline:
+    """Carries what has to be decoded, encoded or written into the catalog, and counts it."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        layout: Layout,
+        embedder: Embedder,
+        known: Known,
+        *,
+        workers: int,
+        url_hosts: Sequence[str],
+        on_progress: OnProgress,
+        tally: Tally,
+    ) -> None:
+        self._catalog = catalog
+        self._layout = layout
+        self._base = layout.base
+        self._embedder = embedder
+        self._known = known
+        self._workers = workers
+        self._url_hosts = url_hosts
+        self._progress = on_progress
+        self._tally = tally
+
+    def run(self, todo: Sequence[tuple[Source, StoredItem | None]], vanished: Vanished) -> None:
+        """Commit all of `todo`, each with the item that has its key already.
+
+        An item of `vanished` that turns up under another key is taken from there: it moved.
+        """
+        done = 0
+        batch: list[_Decoded] = []
+        pixels = texts = 0
+        encoding: deque[tuple[list[_Decoded], Encoding]] = deque()
+        committing: deque[tuple[int, Future[None]]] = deque()
+
+        def finish() -> None:
+            nonlocal done
+            while committing:
+                committing[0][1].result()
+                done += committing.popleft()[0]
+                self._progress(Progress("committed"))
+                self._progress(Progress("commit", done, len(todo)))
+
+        def commit_first() -> None:
+            items, encoded = encoding.popleft()
+            write, outcomes = self._placed(items, vanished)
+            names, vectors = encoded.result()
+            finish()
+            task = committer.submit(self._commit, write, names, vectors, outcomes)
+            committing.append((len(items), task))
+
+        # On its way out, with Ctrl-C too, it waits for what is being committed.
+        with ThreadPoolExecutor(1, thread_name_prefix="commit") as committer:
+            for decoded in self._all_decoded(todo):
+                batch.append(decoded)
+                pixels += decoded.pixels is not None
+                self._tally.decoded += decoded.pixels is not None
+                self._tally.decode_s += decoded.seconds
+                texts += self._lacks_text(decoded)
+                full = pixels and pixels >= self._embedder.encoder.batch_size
+                if full or pixels + texts >= ITEMS_PER_COMMIT or len(batch) >= KNOWN_PER_COMMIT:
+                    # The next batch keeps the encoder busy while the one before is committed.
+                    encoding.append((batch, self._start(batch)))
+                    batch, pixels, texts = [], 0, 0
+                    if len(encoding) > 1:
+                        commit_first()
+            if batch:
+                encoding.append((batch, self._start(batch)))
+            while encoding:
+                commit_first()
+            finish()
+
+    def _start(self, batch: list[_Decoded]) -> Encoding:
+        """Begin to encode what has no vector yet, nor is being encoded."""
+        images: dict[bytes, npt.NDArray[np.uint8]] = {}
+        texts: dict[bytes, str] = {}
+        for one in batch:
+            if one.error is not None:
+                continue
+            if one.pixels is not None and one.image_digest is not None:
+                images.setdefault(one.image_digest, one.pixels)
+            if one.text_digest and one.source.text and self._lacks_text(one):
+                texts.setdefault(one.text_digest, one.source.text)
+        images = {d: p for d, p in images.items() if ("image", d) not in self._known}
+        encoding = self._embedder.start(images, texts)
+        self._known.update(encoding.names)  # batches are committed in order, or none any more
+        return encoding
+
+    def _lacks_text(self, one: _Decoded) -> bool:
+        return one.text_digest is not None and ("text", one.text_digest) not in self._known
+
+    def _all_decoded(self, todo: Sequence[tuple[Source, StoredItem | None]]) -> Iterator[_Decoded]:
+        if all(source.path is None and source.url is None for source, _ in todo):
+            return self._without_pictures(todo)
+        fetched = any(source.url for source, _ in todo)
+        return in_order(
+            todo,
+            self._decode,
+            workers=max(self._workers, FETCHES) if fetched else self._workers,
+            window=lambda: self._embedder.in_flight(self._workers),
+        )
+
+    def _without_pictures(
+        self, todo: Sequence[tuple[Source, StoredItem | None]]
+    ) -> Iterator[_Decoded]:
+        """Nothing is read: threads would only cost."""
+        for start in range(0, len(todo), KNOWN_PER_COMMIT):
+            with collector.paused():
+                part = [self._decode(one) for one in todo[start : start + KNOWN_PER_COMMIT]]
+            yield from part
+
+    def _decode(self, one: tuple[Source, StoredItem | None]) -> _Decoded:
+        source, old = one
+        digest = text_digest(source)
+        if source.path is None and source.url is None:
+            return _Decoded(source, old, digest)
+        started = time.perf_counter()
+        try:
+            contents = self._read(source)
+            seconds = time.perf_counter() - started
+            if ("image", contents.digest) in self._known:
+                source = self._kept(source, contents)
+                return _Decoded(source, old, digest, contents.digest, seconds=seconds)
+            encoder = self._embedder.encoder
+            started = time.perf_counter()
+            pixels = encoder.preprocess(decode(contents, encoder.image_size).image)
+            seconds += time.perf_counter() - started
+            source = self._kept(source, contents)
+            return _Decoded(source, old, digest, contents.digest, pixels, seconds=seconds)
+        except InputError as error:
+            return _Decoded(source, old, digest, error=str(error))
+
+    def _read(self, source: Source) -> Contents:
+        """The picture's file, or what its address gives. Raises InputError."""
+        if source.url is None:
+            assert source.path is not None
+            return read(source.path)
+        from mmsearch.fetch import fetch_image
+
+        return replace(read(fetch_image(source.url, self._url_hosts)), name=source.url)
+
+    def _kept(self, source: Source, contents: Contents) -> Source:
+        """A picture without a file gets one; only pictures that can be decoded come here."""
+        if source.url is None:
+            return source
+        return replace(source, path=keep_picture(contents, self._layout))
+
+    def _placed(self, batch: Sequence[_Decoded], vanished: Vanished) -> tuple[Write, Counter[str]]:
+        """What is to be written of a batch, and how many items had which outcome."""
+        write = Write()
+        rows: list[dict[str, Any]] = []
+        outcomes: Counter[str] = Counter()
+        with collector.paused():
+            for one in batch:
+                if one.error is not None:
+                    self._fail(one, write)
+                    continue
+                outcome, row = self._row(one, vanished)
+                outcomes[outcome] += 1
+                rows.append(row)
+                write.recovered.append(one.source.key)
+            write.items = prepare(rows)
+        return write, outcomes
+
+    def _commit(self, write: Write, names: Names, vectors: Vectors, outcomes: Counter[str]) -> None:
+        started = time.perf_counter()
+        write.vectors = self._embedder.append(names, vectors)
+        if write:
+            self._catalog.commit(write)
+        # Counted only now: a run that is interrupted reports what it has really kept.
+        self._tally.outcomes += outcomes
+        self._tally.commit_s += time.perf_counter() - started
+
+    def _row(self, one: _Decoded, vanished: Vanished) -> tuple[Outcome, dict[str, Any]]:
+        """The item's row: a new one, a change, or a move of one that vanished."""
+        source, old = one.source, one.old
+        outcome: Outcome = "same"
+        moved = old is None
+        if old is None:
+            content = one.image_digest or one.text_digest
+            same = vanished.get(content) if content else None
+            old = same.pop() if same else None
+        attributes, told = told_and_given(source, old)
+        if moved:
+            outcome = "moved" if old else "added"
+        elif old and _content(old) != (one.image_digest, source.text, source.group, attributes):
+            outcome = "changed"
+        return (
+            outcome,
+            {
+                "id": old.id if old else None,
+                "key": source.key,
+                "state": "live",
+                "origin": source.origin,
+                "group": source.group,
+                "path": key_of(source.path, self._base) if source.path else None,
+                "text": source.text,
+                "attributes": attributes,
+                "told": told,
+                "image_digest": one.image_digest,
+                "text_digest": one.text_digest,
+                "picture_of": source.picture_of,
+                "url": source.url,
+                "size_bytes": source.stamp.size_bytes,
+                "mtime_ns": source.stamp.mtime_ns,
+            },
+        )
+
+    def _fail(self, one: _Decoded, write: Write) -> None:
+        failure = Failure(one.source.key, one.error or "")
+        self._tally.failures.append(failure)
+        if one.source.origin == HANDED_OVER:
+            return
+        if one.source.url is not None:
+            # It may well be there the next time; until then the item is as it was.
+            write.failures.append({**failure_row(failure, None), "origin": one.source.origin})
+            return
+        write.failures.append(failure_row(failure, one.source))
+        if one.old is not None:
+            # The picture that the old vector stood for is gone; an answer must not show it.
+            write.states.setdefault("missing", []).append(one.old.id)
+
+
+def failure_row(failure: Failure, source: Source | None) -> dict[str, Any]:
+    """A row of `failures`; without a source it is tried again by every run."""
+    return {
+        **vars(failure),
+        "size_bytes": source.stamp.size_bytes if source else None,
+        "mtime_ns": source.stamp.mtime_ns if source else None,
+        "origin": source.origin if source else None,
+    }
+
+
+def _content(item: StoredItem) -> tuple[bytes | None, str | None, str | None, Any]:
+    return item.image_digest, item.text, item.group, item.attributes
