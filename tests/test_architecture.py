@@ -42,7 +42,8 @@ ARROWS = {
     "loading": GROUND | {"catalog", "encoders"},
     "check": GROUND | {"catalog", "layout"},
     "status": GROUND | {"catalog", "index", "layout"},
-    "quick": GROUND | {"encoders", "ranking", "search", "lexical", "catalog", "durable", "halves"},
+    "quick": GROUND
+    | {"encoders", "ranking", "search", "lexical", "filters", "catalog", "durable", "halves"},
     "answers": GROUND | {"catalog", "layout", "loading", "search", "quick"},
     "ingest": GROUND
     | {"scan", "images", "tables", "catalog", "layout", "durable", "pool", "fetch"}

@@ -130,11 +130,13 @@ def album(grown: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(grown, tmp_path / "album"))
 
 
-def compare(folder: Path, text: str, k: int = 10, to: Modality | None = None) -> reader.QuickAnswer:
+def compare(
+    folder: Path, text: str, k: int = 10, to: Modality | None = None, where: str | None = None
+) -> reader.QuickAnswer:
     """The quick answer, after a look at whether the collection's own is the same."""
     with mmsearch.open(folder) as collection:
-        whole = collection.answer(text, k=k, to=to)
-    quick = reader.answer(folder / ".mmsearch", text, k, to)
+        whole = collection.answer(text, k=k, to=to, where=where)
+    quick = reader.answer(folder / ".mmsearch", text, k, to, where)
     assert quick is not None, "the quick reader was not sure"
     assert [hit.key for hit in quick.hits] == [hit.key for hit in whole.hits]
     assert [hit.score for hit in quick.hits] == pytest.approx(
@@ -335,14 +337,15 @@ def stocked(tmp_path_factory: pytest.TempPathFactory, mini: Painted, cache: Path
     """A shop of 180 things with a picture and a text, 20 with a picture, and 20 with a text alone;
     never changed."""
     folder = tmp_path_factory.mktemp("shop")
-    lines = ["sku,title,brand,image"]
+    lines = ["sku,title,brand,price,image"]
     for number in range(220):
         thing = THINGS[number % 60]
         image = f"{number}.png" if number < 200 else ""
         if image:
             picture(folder / image, number % 60, number)
         title = "" if 180 <= number < 200 else f"{thing} no. {number % 7}"
-        lines.append(f"s{number},{title},{('Acme', 'Zenith')[number % 2]},{image}")
+        brand = ("Acme", "Zenith")[number % 2]
+        lines.append(f"s{number},{title},{brand},{number},{image}")
     (folder / "shop.csv").write_text("\n".join(lines))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(codes, "FEW", 50)
@@ -376,6 +379,44 @@ def test_a_shop_is_searched_by_one_modality_if_asked_for(stocked: Path) -> None:
     compare(stocked, "a dog", 5, "text")
 
 
+@pytest.mark.parametrize("k", [1, 10, 300])
+@pytest.mark.parametrize("to", [None, "image", "text"])
+@pytest.mark.parametrize(
+    "where",
+    [
+        "brand = 'Acme'",
+        "price < 150",
+        "price in (7, 67, 199)",
+        "not (price > 3) or brand like 'z%'",
+    ],
+)
+def test_a_filter_leaves_what_it_leaves_in_the_collection(
+    stocked: Path, where: str, to: Modality | None, k: int
+) -> None:
+    with mmsearch.open(stocked) as collection:
+        collection.answer("x", to="text")  # measures what a score is worth
+    for text in ("a dog", "acme", "zzzzqq"):
+        compare(stocked, text, k, to, where)
+
+
+@pytest.mark.parametrize("where", ["price > 1000", "prise < 3", "price <", "", "brand < 3"])
+def test_a_filter_that_leaves_nothing_or_is_wrong_is_left_alone(stocked: Path, where: str) -> None:
+    assert reader.answer(stocked / ".mmsearch", "a dog", 5, None, where) is None
+
+
+def test_a_filter_sees_changes_after_the_snapshot(shop: Path, mini: Painted) -> None:
+    index = shop / ".mmsearch" / "index"
+    kept = {path.name: path.read_bytes() for path in index.glob("*.signs")}
+    with mmsearch.open(shop, encoder=mini) as collection:
+        collection.update({"s7": {"brand": "Other"}, "s8": {"brand": "Other"}})
+        collection.upsert([{"key": "new", "title": "a dog", "brand": "Other"}])
+        collection.remove(["s8"])
+    for name, content in kept.items():  # as they were before
+        (index / name).write_bytes(content)
+    hits = compare(shop, "a dog", where="brand = 'Other'").hits
+    assert sorted(hit.key for hit in hits) == ["new", "s7"]
+
+
 def test_texts_alone_are_searched_by_meaning_and_by_words(tmp_path: Path, mini: Painted) -> None:
     for number in range(120):
         (tmp_path / f"{number}.txt").write_text(f"{THINGS[number % 60]} number {number % 9}")
@@ -393,7 +434,7 @@ def test_changes_of_a_shop_after_its_snapshot_are_seen(shop: Path, mini: Painted
     with mmsearch.open(shop, encoder=mini) as collection:
         collection.remove([first.key])
         collection.update({second.key: {"brand": "Boreal"}})
-        (shop / "shop.csv").write_text("\n".join([*table, "new,an acme street,Acme,1.png"]))
+        (shop / "shop.csv").write_text("\n".join([*table, "new,an acme street,Acme,,1.png"]))
         collection.index([shop])
     for name, content in kept.items():  # as they were before the changes
         (index / name).write_bytes(content)
@@ -422,7 +463,9 @@ def test_more_words_than_anybody_means_are_left_alone(stocked: Path) -> None:
     assert reader.answer(stocked / ".mmsearch", text, 5) is None
 
 
-@pytest.mark.parametrize("options", [[], ["--paths"], ["-k", "3"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "options", [[], ["--paths"], ["-k", "3"], ["--where", "price < 50"]], ids=" ".join
+)
 @pytest.mark.parametrize("text", ["a dog", "acme", "quarterly tax declaration of 1984"])
 def test_a_shop_prints_what_the_whole_program_prints(
     stocked: Path,
@@ -564,7 +607,7 @@ WORDS = st.sampled_from(
     (
         *("query", "a dog", "x", "-k", "3", "0", "-1", "--json", "--paths", "-0", "--to", "image"),
         *("--to=text", "--collection", "C", "--collection=C", "--", "-", "--mode", "vector", ""),
-        *("--explain", "-k5", "--bad", "index", "1e1", "--preview"),
+        *("--explain", "-k5", "--bad", "index", "1e1", "--preview", "--where", "state = 'live'"),
     )
 )
 LINES = st.builds(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mmsearch.types import Modality
 
 MOST_HITS = 1000  # more is no hurry
+_WITH_A_VALUE = {"-k": "k", "--to": "to", "--where": "where"}
 
 
 class Request(NamedTuple):
@@ -28,6 +29,7 @@ class Request(NamedTuple):
     text: str
     k: int = 10
     to: Modality | None = None
+    where: str | None = None
     collection: str | None = None
     form: str = "table"  # or json, paths, nul
 
@@ -44,7 +46,7 @@ def run(arguments: list[str]) -> Callable[[], None] | None:
     from mmsearch.quick.reader import answer
 
     folder = Path(root)
-    found = answer(folder, request.text, request.k, request.to)
+    found = answer(folder, request.text, request.k, request.to, request.where)
     if found is None:
         return None
     _print(found, request, folder.parent)
@@ -88,10 +90,10 @@ def _option(arguments: list[str], at: int, given: dict[str, str]) -> int:
     """The place after one option or the text; the same place for what is not read here."""
     one = arguments[at]
     forms = {"--json": "json", "--paths": "paths", "-0": "nul"}
-    name = "form" if one in forms else {"-k": "k", "--to": "to"}.get(one, "text")
+    name = "form" if one in forms else _WITH_A_VALUE.get(one, "text")
     if name in given or (name == "text" and (one.startswith("-") or not one.strip())):
         return at
-    if name in ("k", "to"):
+    if one in _WITH_A_VALUE:
         if at + 1 == len(arguments):
             return at
         given[name] = arguments[at + 1]
@@ -110,7 +112,8 @@ def _request(given: dict[str, str]) -> Request | None:
     if collection == "":
         return None
     modality: Modality | None = None if to is None else "image" if to == "image" else "text"
-    return Request(given["text"], int(k), modality, collection, given.get("form", "table"))
+    form = given.get("form", "table")
+    return Request(given["text"], int(k), modality, given.get("where"), collection, form)
 
 
 def _print(answer: QuickAnswer, request: Request, base: Path) -> None:

@@ -13,7 +13,7 @@ from mmsearch.filters.json_form import from_json, to_json
 from mmsearch.filters.match import matches
 from mmsearch.filters.nodes import Filter, Schema, ValueType, type_of
 from mmsearch.filters.parser import parse
-from mmsearch.filters.sqlite import Sql, to_sql
+from mmsearch.filters.sqlite import Sql, live_items, to_sql
 from mmsearch.filters.text_form import to_text
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Sql",
     "ValueType",
     "from_json",
+    "live_items",
     "matches",
     "parse",
     "to_json",

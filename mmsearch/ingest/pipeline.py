@@ -135,10 +135,10 @@ class Pipeline:
                 texts += self._lacks_text(decoded)
                 full = pixels and pixels >= self._embedder.encoder.batch_size
                 if full or pixels + texts >= ITEMS_PER_COMMIT or len(batch) >= KNOWN_PER_COMMIT:
-                    # The next batch keeps the encoder busy while the one before is committed.
                     encoding.append((batch, self._start(batch)))
                     batch, pixels, texts = [], 0, 0
-                    if len(encoding) > 1:
+                    # The next batch keeps the encoder busy while the one before is committed.
+                    if len(encoding) > 1 or not encoding[0][1].names:
                         commit_first()
             if batch:
                 encoding.append((batch, self._start(batch)))

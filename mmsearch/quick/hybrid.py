@@ -50,9 +50,13 @@ def best(
     get: Callable[[Modality], QuickIndex],
     catalog: sqlite3.Connection,
     background: Callable[[Modality, Modality], Path],
+    allowed: Ids | None,
 ) -> Best:
     """What `Collection.answer` gives for one text, whose unit vector is (d,), where the collection
-    searches by words too. Raises UnmeasuredError, UsageError."""
+    searches by words too; among the `allowed` (ids, ascending; None: all).
+
+    Raises UnmeasuredError, UsageError.
+    """
     indexes = _Indexes(get)
     modalities = tuple(
         one for one in modalities_of(defaults.to) if defaults.to != "both" or len(indexes.get(one))
@@ -64,6 +68,7 @@ def best(
         weights=WEIGHTS,
         fusion="relevance",
         depth=max(DEPTH, 2 * k),
+        allowed=allowed,
     )
     rankings = Rankings(_Words(catalog), indexes, _Measured(indexes, _no_encoder, background))
     stream = Stream(rankings.blocks(search))

@@ -59,23 +59,30 @@ class QuickIndex:
         every, rows = self._ids_and_rows()
         return to_float32(self._halves[rows[np.searchsorted(every, ids)]])
 
-    def nearest(self, query: Vectors, k: int) -> tuple[Vectors, Ids]:
+    def nearest(self, query: Vectors, k: int, allowed: Ids | None = None) -> tuple[Vectors, Ids]:
         """Scores (float32) and ids of the min(k, size) best for one unit vector (d,), ties by
-        ascending id: every one that an exact search finds."""
+        ascending id: every one that an exact search finds among the `allowed` (ascending; None:
+        all)."""
         codes, halves = self._codes, self._halves
-        k = min(k, len(self))
+        without, new_ids, new_rows = self._without, self._new_ids, self._new_rows
+        if allowed is not None:
+            from mmsearch.ranking.ranked import among
+
+            without = np.union1d(without, np.flatnonzero(~among(codes.ids, allowed)))
+            new = among(new_ids, allowed)
+            new_ids, new_rows = new_ids[new], new_rows[new]
+        k = min(k, len(codes.ids) - len(without) + len(new_ids))
         places, scores = codes.possible(
-            query, k, lambda places: score_rows(halves, codes.rows[places], query), self._without
+            query, k, lambda places: score_rows(halves, codes.rows[places], query), without
         )
-        ids = np.concatenate([codes.ids[places], self._new_ids])
-        scores = np.concatenate([scores, score_rows(halves, self._new_rows, query)])
+        ids = np.concatenate([codes.ids[places], new_ids])
+        scores = np.concatenate([scores, score_rows(halves, new_rows, query)])
         order = np.lexsort((ids, -scores))[:k]
         return scores[order], ids[order]
 
     def search(self, queries: Vectors, k: int, allowed: Ids | None = None) -> tuple[Vectors, Ids]:
         """`nearest` of each query (n, d)."""
-        assert allowed is None, "a query with a filter goes the ordinary way"
-        found: list[Any] = [self.nearest(query, k) for query in queries]
+        found: list[Any] = [self.nearest(query, k, allowed) for query in queries]
         return np.stack([scores for scores, _ in found]), np.stack([ids for _, ids in found])
 
     def _ids_and_rows(self) -> tuple[Ids, Ids]:

@@ -28,7 +28,8 @@ from mmsearch.ranking.calibrate import DEPTH, SIZE_CHANGED, Background, no_match
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mmsearch.types import Modality, Vectors
+    from mmsearch.filters import ValueType
+    from mmsearch.types import Ids, Modality, Vectors
 
 __all__ = ["COUNTED", "SIZE_CHANGED", "QuickAnswer", "QuickHit", "answer"]
 
@@ -75,18 +76,20 @@ class _Space(NamedTuple):
     complete_at: int
 
 
-def answer(root: Path, text: str, k: int, to: Modality | None = None) -> QuickAnswer | None:
+def answer(
+    root: Path, text: str, k: int, to: Modality | None = None, where: str | None = None
+) -> QuickAnswer | None:
     """The answer of the collection in the directory `root`; None: ask the ordinary way.
 
-    `to` None is the collection's default.
+    `to` None is the collection's default; `where` is a filter (docs/filters.md).
     """
-    # What damaged files raise, of any kind, and UsageError for too many words; the ordinary way
-    # tells the user what is wrong.
+    # What damaged files raise, of any kind, and UsageError for too many words or a filter that
+    # cannot be read; the ordinary way tells the user what is wrong.
     try:
         uri = f"file:{quote(str(root / 'catalog.sqlite3'))}?mode=ro"
         with closing(sqlite3.connect(uri, uri=True, timeout=1)) as connection:
             connection.execute("BEGIN")
-            return _answer(root, connection, text, k, to)
+            return _answer(root, connection, text, k, to, where)
     except (
         UnsureError,
         UsageError,
@@ -101,7 +104,12 @@ def answer(root: Path, text: str, k: int, to: Modality | None = None) -> QuickAn
 
 
 def _answer(
-    root: Path, catalog: sqlite3.Connection, text: str, k: int, to: Modality | None
+    root: Path,
+    catalog: sqlite3.Connection,
+    text: str,
+    k: int,
+    to: Modality | None,
+    where: str | None,
 ) -> QuickAnswer:
     seq, counted = _facts(catalog)
     space = _current(catalog)
@@ -111,10 +119,11 @@ def _answer(
     query = remembered.get(text)
     if query is None:
         query = read_kept(space.fingerprint).encode_texts([text])[0]
+    allowed = None if where is None else _allowed(catalog, where)
     if counts is None or _searches_pictures(counts):
-        hits, nothing = reader.by_vector(query, k, to or "image")
+        hits, nothing = reader.by_vector(query, k, to or "image", allowed)
     else:
-        hits, nothing = reader.by_vectors_and_words(text, query, k, counts)
+        hits, nothing = reader.by_vectors_and_words(text, query, k, counts, allowed)
     vector = query
     return QuickAnswer(tuple(hits), nothing, lambda: remembered.put(text, vector))
 
@@ -134,14 +143,16 @@ class _Reader:
         self._indexes: dict[Modality, QuickIndex] = {}
 
     def by_vector(
-        self, query: Vectors, k: int, modality: Modality
+        self, query: Vectors, k: int, modality: Modality, allowed: Ids | None
     ) -> tuple[list[QuickHit], str | None]:
         index = self._index(modality)
         size, background = _background(self._measured("text", modality))
         low, high = SIZE_CHANGED
         if not size * low <= len(index) <= size * high:
             raise UnsureError
-        scores, ids = index.nearest(query, max(k, DEPTH))
+        scores, ids = index.nearest(query, max(k, DEPTH), allowed)
+        if not len(ids):
+            raise UnsureError  # the ordinary way knows why there is nothing
         relevance: list[float | None] = [None] * k
         nothing = None
         if background is not None:
@@ -154,13 +165,13 @@ class _Reader:
         return self._hits(ids[:k].tolist(), scores.tolist(), relevance, (modality,)), nothing
 
     def by_vectors_and_words(
-        self, text: str, query: Vectors, k: int, counts: Mapping[str, int]
+        self, text: str, query: Vectors, k: int, counts: Mapping[str, int], allowed: Ids | None
     ) -> tuple[list[QuickHit], str | None]:
         from mmsearch.quick.hybrid import best
         from mmsearch.search.defaults import Defaults
 
         defaults = Defaults.of(counts)
-        found = best(text, query, k, defaults, self._index, self._catalog, self._measured)
+        found = best(text, query, k, defaults, self._index, self._catalog, self._measured, allowed)
         hits = self._hits(found.ids, found.scores, found.relevances, found.modalities)
         return hits, found.no_match
 
@@ -219,6 +230,17 @@ def _current(catalog: sqlite3.Connection) -> _Space:
     if row is None:
         raise UnsureError
     return _Space(*row)
+
+
+def _allowed(catalog: sqlite3.Connection, where: str) -> Ids:
+    """(n,) int64 ascending ids of the live items that a filter leaves."""
+    from mmsearch.filters import live_items, parse
+
+    schema: dict[str, set[ValueType]] = {}
+    for name, of_type in catalog.execute("SELECT name, type FROM attribute_types"):
+        schema.setdefault(name, set()).add(of_type)
+    query = live_items(parse(where, schema))
+    return np.array(catalog.execute(query.text, query.parameters).fetchall(), np.int64).ravel()
 
 
 def _changes(

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mmsearch.catalog.catalog import Catalog, Write
-from mmsearch.errors import UsageError
+from mmsearch.errors import CorruptionError, UsageError
 
 
 @pytest.fixture
@@ -105,8 +105,9 @@ def test_every_change_is_followed_at_once(catalog: Catalog) -> None:
 
 def test_transaction_that_fails_leaves_the_words_as_they_were(catalog: Catalog) -> None:
     put(catalog, row("a", "red shoe"))
-    with pytest.raises(Exception, match="not JSON compliant"):
-        put(catalog, row("b", "blue shoe", price=float("nan")))
+    nameless = {"key": None, "reason": "", "size_bytes": 0, "mtime_ns": 0, "origin": None}
+    with pytest.raises(CorruptionError, match="NOT NULL"):
+        catalog.commit(Write(items=[row("b", "blue shoe")], failures=[nameless]))
     assert (found(catalog, "blue"), found(catalog, "red")) == ([], [1])
 
 
