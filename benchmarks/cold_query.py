@@ -12,6 +12,8 @@ fast all the time: the ratios to "python, numpy" say more than the milliseconds.
     quick       `mmsearch query WORDS`, as the console script begins it
     remembered  the same words again
     whole       the same through the whole program, without the quick way
+    filter      of the shop: words among a tenth of the items, by a price and a truth
+    whole, filter
     torch       open_clip, and an exact search of the same vectors (--torch RUNS, 2)
 
 `recall` compares the quick reader's ten best with an exact scan, in this process; those of the shop
@@ -48,6 +50,7 @@ from mmsearch.types import Modality
 
 BATCH = 10_000
 MAIN = "from mmsearch.__main__ import main; main()"
+FILTER = "--where", "price < 50 and sale = true"  # leaves a tenth of the shop
 FLOORS = {
     "python": "pass",
     "python, numpy": "import numpy",
@@ -94,6 +97,7 @@ def build(path: Path, info: EncoderInfo, items: int, *, shop: bool = False) -> N
         if shop:
             for row, thing in zip(new, chosen.tolist(), strict=True):
                 row |= {"text": texts[thing], "text_digest": f"t{thing}".encode()}
+                row["attributes"] = attributes(draw)
             if not first:  # the texts' own vectors, once
                 names += [("text", f"t{thing}".encode()) for thing in range(len(texts))]
                 rows = np.concatenate([rows, things])
@@ -105,6 +109,16 @@ def build(path: Path, info: EncoderInfo, items: int, *, shop: bool = False) -> N
     with mmsearch.open(path) as collection:
         collection.check(repair=True)  # writes the snapshots, and what makes queries quick
         collection.answer("a dog")  # measures what a score is worth
+
+
+def attributes(draw: np.random.Generator) -> dict[str, Any]:
+    """Those of a product."""
+    price, stock, brand, colour, size, sale = draw.random(6).tolist()
+    return {
+        "price": round(100 * price, 2), "stock": int(200 * stock), "brand": f"b{int(400 * brand)}",
+        "colour": ("red", "blue", "green", "black")[int(4 * colour)], "size": "SML"[int(3 * size)],
+        "sale": sale < 0.2,
+    }  # fmt: skip
 
 
 def picture(number: int) -> dict[str, Any]:
@@ -142,8 +156,10 @@ def python_s(code: str, *arguments: str) -> float:
     return seconds([sys.executable, "-c", code, *arguments])
 
 
-def measure(path: Path, info: EncoderInfo, runs: int, torch_runs: int) -> dict[str, list[float]]:
-    asked = iter(words(2000 + 3 * runs)[2000:])
+def measure(
+    path: Path, info: EncoderInfo, runs: int, torch_runs: int, *, shop: bool
+) -> dict[str, list[float]]:
+    asked = iter(words(2000 + 5 * (runs + 1) + torch_runs)[2000:])
     place = ("--collection", str(path))
     vectors = str(Layout(path).vector_file(info).path)
     whole = "from mmsearch.cli.app import main; main()"
@@ -155,6 +171,11 @@ def measure(path: Path, info: EncoderInfo, runs: int, torch_runs: int) -> dict[s
         "remembered": lambda: python_s(MAIN, "query", "red car", *place),
         "whole": lambda: python_s(whole, "query", next(asked), *place),
     }
+    if shop:
+        ways |= {
+            "filter": lambda: python_s(MAIN, "query", next(asked), *FILTER, *place),
+            "whole, filter": lambda: python_s(whole, "query", next(asked), *FILTER, *place),
+        }
     taken: dict[str, list[float]] = {name: [] for name in ways}
     for run in range(runs + 1):
         for name, way in ways.items():
@@ -191,11 +212,13 @@ def agreement(path: Path, queries: int = 50) -> float:
     found = 0
     with mmsearch.open(path) as collection:
         for text in words(queries):
-            quick = reader.answer(path, text, 10)
-            assert quick is not None, "the quick reader left it to the whole program"
-            keys = {hit.key for hit in quick.hits}
-            found += sum(hit.key in keys for hit in collection.answer(text, k=10).hits)
-    return found / (10 * queries)
+            for where in (None, FILTER[1]):
+                quick = reader.answer(path, text, 10, where=where)
+                assert quick is not None, "the quick reader left it to the whole program"
+                keys = {hit.key for hit in quick.hits}
+                own = collection.answer(text, k=10, where=where)
+                found += sum(hit.key in keys for hit in own.hits)
+    return found / (20 * queries)
 
 
 def show(name: str, taken: dict[str, list[float]], share: float) -> dict[str, Any]:
@@ -243,7 +266,7 @@ def main() -> None:
                 build(path, info, options.items, shop=name == "shop")
                 known.write_text(json.dumps(vars(info)))
             share = agreement(path) if name == "shop" else recall(path, info)
-            taken = measure(path, info, options.runs, options.torch)
+            taken = measure(path, info, options.runs, options.torch, shop=name == "shop")
             report[name] = {"fingerprint": info.fingerprint, **show(name, taken, share)}
     if options.json:
         options.json.write_text(json.dumps(report, indent=1))

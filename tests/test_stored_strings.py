@@ -31,3 +31,21 @@ def test_nul_is_cleaned_from_items_and_refused_in_updates(tmp_path: Path) -> Non
     assert items["u"].attributes == {"x": ["ab", {"c": None}]}
     assert [failure.key for failure in report.failures] == ["u", "v", "t"]
     assert all("U+0000" in failure.reason for failure in report.failures[:2])
+
+
+def test_numbers_of_any_size_and_letters_of_any_script_are_stored_as_they_are(
+    tmp_path: Path,
+) -> None:
+    large = {"n": 10**30, "größe": "ü\u2028x", "f": 1e300, "list": [-(2**70), None]}
+    with mmsearch.open(tmp_path / ".mmsearch", create=True, encoder=ColourEncoder()) as collection:
+        collection.upsert(
+            [{"key": "a", "text": "x", "attributes": large}, {"key": "b", "text": "y"}]
+        )
+        report = collection.update({"b": large, "a": {"n": 10**5000}})
+        items = {item.key: item.attributes for item in collection._catalog.stored()}
+        assert collection._catalog.candidates(parse("n > 1e29 and größe like 'ü%'")).tolist() == [
+            1,
+            2,
+        ]
+    assert [failure.key for failure in report.failures] == ["a"], "too long to be written"
+    assert items == {"a": large, "b": large}

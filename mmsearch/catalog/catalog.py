@@ -89,14 +89,20 @@ class Catalog:
                 )
         return seq
 
-    def set_attributes(self, attributes: Mapping[int, Mapping[str, Any]]) -> None:
+    def set_attributes(
+        self,
+        attributes: Mapping[int, Mapping[str, Any]],
+        were: Mapping[int, Mapping[str, Any]] | None = None,
+    ) -> None:
         """Give items other attributes, by id, in one transaction.
 
+        `were` are those that they had, as far as the caller knows them: where only numbers differ,
+        their words need no look.
         What their rows told of is kept beside them. The items' own sequence numbers stay: an index
         of vectors has nothing to learn of it.
         """
         with self._database.changing() as (connection, seq):
-            write_attributes(connection, seq, attributes)
+            write_attributes(connection, seq, attributes, were or {})
 
     def forget_types(self) -> None:
         """Forget that an attribute had values of another type once, when no live item has one."""

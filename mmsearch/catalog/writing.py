@@ -20,7 +20,7 @@ from mmsearch.catalog.wording import (
     stored_words,
     types_of,
 )
-from mmsearch.lexical.words import searchable_names
+from mmsearch.lexical.words import may_differ, searchable_names
 
 Row = Mapping[str, Any]  # of `items`
 
@@ -101,9 +101,15 @@ def set_state(connection: sa.Connection, seq: int, state: str, ids: Iterable[int
 
 
 def write_attributes(
-    connection: sa.Connection, seq: int, attributes: Mapping[int, Mapping[str, Any]]
+    connection: sa.Connection,
+    seq: int,
+    attributes: Mapping[int, Mapping[str, Any]],
+    were: Mapping[int, Mapping[str, Any]],
 ) -> None:
-    """Give items other attributes, by id; what their rows told of is kept beside them."""
+    """Give items other attributes, by id; what their rows told of is kept beside them.
+
+    `were`: see Catalog.set_attributes.
+    """
     connection.exec_driver_sql(
         "UPDATE items SET attributes = ?, told = coalesce(told, attributes), content_seq = ?"
         " WHERE id = ?",
@@ -113,7 +119,14 @@ def write_attributes(
         f"SELECT id FROM items WHERE {_AMONG} AND state = 'live'", (json.dumps(list(attributes)),)
     )
     learn_types(connection, types_of(attributes[item] for item in live.scalars().all()))
-    known = stored_words(connection, attributes)
+    known = stored_words(
+        connection,
+        (
+            item
+            for item, new in attributes.items()
+            if item not in were or may_differ(new, were[item])
+        ),
+    )
     new = {
         item: words._replace(names=searchable_names(attributes[item]))
         for item, words in known.items()

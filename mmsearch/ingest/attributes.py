@@ -19,7 +19,7 @@ from mmsearch.catalog.records import StoredItem
 from mmsearch.types import Failure, UpdateReport
 
 # One transaction each: a crash leaves whole items, and readers see progress.
-ITEMS_PER_COMMIT = 10_000
+ITEMS_PER_COMMIT = 50_000
 
 _SCALARS = frozenset((str, int, float, bool))  # most values; json.dumps takes 3 us for each
 
@@ -39,6 +39,7 @@ def update_attributes(catalog: Catalog, wanted: Mapping[str, Mapping[str, Any]])
         stored = catalog.by_key(key for key in keys if isinstance(key, str))
         further = catalog.further_pictures(stored)
         changed: dict[int, dict[str, Any]] = {}
+        were: dict[int, Mapping[str, Any]] = {}
         for key in keys:
             item = stored.get(key)
             if item is None:
@@ -51,16 +52,16 @@ def update_attributes(catalog: Catalog, wanted: Mapping[str, Mapping[str, Any]])
                 reason = f"it is a further picture of {item.picture_of!r}: update that one"
                 failures.append(Failure(key, reason))
                 continue
-            new = {
-                one.id: attributes
-                for one in (item, *further.get(key, ()))
-                if _differs(attributes := _given(one, wanted[key]), one.attributes)
-            }
-            changed |= new
-            updated += bool(new)
-            unchanged += not new
+            same = True
+            for one in (item, *further.get(key, ())):
+                attributes = _given(one, wanted[key])
+                if _differs(attributes, one.attributes):
+                    changed[one.id], were[one.id] = attributes, one.attributes
+                    same = False
+            updated += not same
+            unchanged += same
         if changed:
-            catalog.set_attributes(changed)
+            catalog.set_attributes(changed, were)
     return UpdateReport(updated, unchanged, tuple(failures))
 
 
@@ -134,7 +135,9 @@ def _why_not_stored(name: str, value: Any) -> str | None:
         if _has_nul(name) or _has_nul(value):
             return " holds U+0000, which no filter could see; remove it"
         name.encode()
-        _text(value).encode()
+        short = value.bit_length() < 64 if isinstance(value, int) else isinstance(value, float)
+        if not short:
+            _text(value).encode()
     except (TypeError, ValueError, RecursionError) as error:
         return f" cannot be stored ({error}); give what JSON can hold"
     return None

@@ -74,6 +74,19 @@ def searchable_names(attributes: Mapping[str, Any]) -> str:
     return " \n ".join(found)
 
 
+def may_differ(new: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
+    """False only where `searchable_names` of both has the same words; numbers change most often."""
+    if len(new) != len(old):
+        return True
+    for name, value in new.items():
+        before = old.get(name)
+        if value is not before and not (
+            isinstance(value, int | float) and isinstance(before, int | float)
+        ):
+            return True
+    return False
+
+
 def _is_worded(text: str) -> bool:
     return len(text) <= MAX_ATTRIBUTE and "://" not in text
 

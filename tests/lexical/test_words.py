@@ -7,7 +7,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmsearch.lexical.spelling import allowed_distance, distance, nearest, one_edit_away
-from mmsearch.lexical.words import Word, fold, searchable, searchable_attributes, words_of
+from mmsearch.lexical.words import (
+    Word,
+    fold,
+    may_differ,
+    searchable,
+    searchable_attributes,
+    searchable_names,
+    words_of,
+)
+
+VALUES = st.one_of(
+    st.none(), st.booleans(), st.integers(-2, 2), st.sampled_from(["a", "b", "é"]),
+    st.lists(st.sampled_from(["a", "b"]), max_size=2),
+)  # fmt: skip
+ATTRIBUTES = st.dictionaries(st.sampled_from("xyz"), VALUES)
 
 
 @pytest.mark.parametrize(
@@ -109,3 +123,18 @@ def test_nearest_comes_first_then_the_more_frequent() -> None:
     assert nearest("adidaz", known, 2) == ["adidas"]
     assert nearest("adidxs", known, 2) == ["adidos", "adidas"]
     assert nearest("zzzzzz", known, 2) == []
+
+
+@given(ATTRIBUTES, ATTRIBUTES)
+def test_names_that_may_not_differ_have_the_same_words(
+    new: dict[str, object], old: dict[str, object]
+) -> None:
+    if not may_differ(new, old):
+        assert sorted(searchable_names(new).split()) == sorted(searchable_names(old).split())
+
+
+def test_numbers_alone_make_no_other_words() -> None:
+    old = {"price": 5, "sale": True, "brand": "Acme"}
+    assert not may_differ({**old, "price": 4.5, "sale": False}, old)
+    assert may_differ({**old, "brand": "Other"}, old)
+    assert may_differ({**old, "price": "5"}, old)
