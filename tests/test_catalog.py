@@ -128,6 +128,25 @@ def test_words_and_types_are_those_of_the_items_whatever_was_written(
     assert known_types == types
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 700, 3_500, 5_000])
+def test_any_number_of_rows_is_written_once(tmp_path: Path, count: int) -> None:
+    catalog = Catalog(tmp_path / "c.sqlite3", create=True)
+    rows = [
+        {
+            **row(number, None, b"t"),
+            "id": None,
+            "text": f"word{number}",
+            "size_bytes": 0,
+            "mtime_ns": 0,
+        }
+        for number in range(count)
+    ]
+    catalog.commit(Write(items=rows))
+    assert [item.key for item in catalog.stored()] == [one["key"] for one in rows]
+    assert [item for item, _ in catalog.lexical_search(f"word{count - 1}", 10)] == [count]
+    catalog.close()
+
+
 def _types(path: Path) -> set[tuple[str, str]]:
     with closing(sqlite3.connect(path)) as connection:
         return {(name, JSON_TYPES.get(one, one)) for name, one in connection.execute(TYPES)}

@@ -126,7 +126,7 @@ def set_fact(connection: sa.Connection, name: str, value: str) -> None:
 
 
 def to_json(value: Any) -> str:
-    """JSON without NaN, on which SQLite's functions fail, and filters with them."""
+    """JSON with null for NaN, on which SQLite's functions fail, and filters with them."""
     try:
         return orjson.dumps(value).decode()
     except TypeError:  # an integer of more than 64 bits
@@ -143,12 +143,16 @@ def insert_rows(
     names = ", ".join(f'"{name}"' for name in columns)
     places = f"({', '.join('?' * len(columns))})"
     size = MAX_VALUES // len(columns)
-    for start in range(0, len(rows), size):
-        part = rows[start : start + size]
+    start = 0
+    while start < len(rows):
+        # Halves of halves: a dozen statements for any number of rows, which stay prepared.
+        while size > len(rows) - start:
+            size = (size + 1) // 2
         connection.exec_driver_sql(
-            f"INSERT INTO {table} ({names}) VALUES {', '.join([places] * len(part))}",
-            tuple(chain.from_iterable(part)),
+            f"INSERT INTO {table} ({names}) VALUES {', '.join([places] * size)}",
+            tuple(chain.from_iterable(rows[start : start + size])),
         )
+        start += size
 
 
 def chunks(values: Iterable[_T]) -> Iterator[Sequence[_T]]:

@@ -34,14 +34,15 @@ def prepare(rows: Sequence[Row]) -> Prepared:
 
     They all have the same columns, and are whole: nothing is kept of what was in their place.
     """
-    plain = [name for name in rows[0] if name != "id" and name not in _IN_JSON] if rows else []
-    take = itemgetter(*plain) if plain else None
+    if not rows:
+        return Prepared((), (), (), {}, {}, ())
+    plain = [name for name in rows[0] if name != "id" and name not in _IN_JSON]
+    take = itemgetter(*plain)
     new: list[tuple[Any, ...]] = []
     new_words: list[Words | None] = []
     old: dict[int, tuple[Any, ...]] = {}
     old_words: dict[int, Words] = {}
     for row in rows:
-        assert take is not None
         told = row.get("told")
         in_json = to_json(row["attributes"]), None if told is None else to_json(told)
         words = _words(row)
