@@ -37,7 +37,7 @@ from mmsearch.ingest.pipeline import KNOWN_PER_COMMIT
 from mmsearch.ingest.run import Ingest
 from mmsearch.layout import Layout
 from mmsearch.lexical.words import searchable, searchable_attributes
-from mmsearch.tables import Change, read_changes
+from mmsearch.tables.changes import Change, read_changes
 
 COLUMNS = ("key", "title", "price", "stock", "colour", "brand", "size", "sale")
 COLOURS = ("red", "blue", "green", "black", "white", "grey", "pink", "brown")

@@ -18,7 +18,9 @@ from pathlib import Path
 from mmsearch.errors import RootError, TableError
 from mmsearch.images import image_suffixes, is_image_name
 from mmsearch.keys import path_of as path_of
-from mmsearch.tables import TABLE_SUFFIXES, clean_text, rows_to_sources
+from mmsearch.tables.files import TABLE_SUFFIXES
+from mmsearch.tables.sources import rows_to_sources
+from mmsearch.tables.values import clean_text
 from mmsearch.types import Failure, FileStamp, Source
 
 MAX_TEXT_BYTES = 1_000_000

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import mmsearch
-from mmsearch.tables import rows_to_sources
+from mmsearch.tables.sources import rows_to_sources
 from mmsearch.types import Failure, Source
 from tests.support import ColourEncoder, paint
 from tests.test_upsert import picture

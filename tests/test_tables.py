@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from mmsearch.errors import TableError
-from mmsearch.tables import TableProblem, read_table, rows_to_sources
+from mmsearch.tables.files import TableProblem, read_table
+from mmsearch.tables.sources import rows_to_sources
 from mmsearch.types import Failure, Source
 from tests import bad_images
 

@@ -10,16 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmsearch.errors import TableError, UsageError
-from mmsearch.tables import (
-    GROUP_COLUMNS,
-    IMAGE_COLUMNS,
-    JOINED_COLUMNS,
-    TEXT_COLUMNS,
-    Row,
-    TableProblem,
-    clean_text,
-    read_table,
-)
+from mmsearch.tables.columns import GROUP_COLUMNS, IMAGE_COLUMNS, JOINED_COLUMNS, TEXT_COLUMNS, Row
+from mmsearch.tables.files import TableProblem, read_table
+from mmsearch.tables.values import clean_text
 from mmsearch.types import Failure
 
 if TYPE_CHECKING:

@@ -76,7 +76,7 @@ def _batches(
     table: Path,
 ) -> Iterator[tuple[dict[str, dict[str, Any]], list[tuple[str, str]]]]:
     """Changes by key, and rows that name none."""
-    from mmsearch.tables import Change, read_changes
+    from mmsearch.tables.changes import Change, read_changes
 
     changes: dict[str, dict[str, Any]] = {}
     problems: list[tuple[str, str]] = []

@@ -18,16 +18,16 @@ from typing import Any, TypeVar
 from mmsearch.client.pictures import picture_bytes
 from mmsearch.client.values import Result, Written
 from mmsearch.errors import ImageError
-from mmsearch.tables import (
+from mmsearch.tables.columns import (
     GROUP_COLUMNS,
     IMAGE_COLUMNS,
     KEY_COLUMNS,
     TEXT_COLUMNS,
     by_folded,
-    plain_value,
     take_first,
     take_name,
 )
+from mmsearch.tables.values import plain_value
 from mmsearch.types import Failure, UpdateReport
 
 T = TypeVar("T")

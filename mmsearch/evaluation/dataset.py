@@ -154,7 +154,7 @@ _Reader = tuple[str, str, Callable[[], Iterator[Entry]]]
 def _reader_of(path: Path) -> _Reader | None:
     """Name, kind and reader for an annotation file, or None if it is none."""
     from mmsearch.evaluation import formats, tabular
-    from mmsearch.tables import is_table_name
+    from mmsearch.tables.files import is_table_name
 
     if is_table_name(path):
         return path.stem, "table", lambda: tabular.table_entries(path)

@@ -13,7 +13,7 @@ from mmsearch.errors import InputError
 from mmsearch.evaluation.dataset import Dataset
 from mmsearch.evaluation.task import Shown, Task
 from mmsearch.evaluation.tasks import make_task, shown_picture
-from mmsearch.tables import TableProblem, read_table
+from mmsearch.tables.files import TableProblem, read_table
 from mmsearch.types import Modality
 
 

@@ -9,16 +9,15 @@ from typing import Any
 
 from mmsearch.errors import InputError
 from mmsearch.evaluation.dataset import Entry
-from mmsearch.tables import (
+from mmsearch.tables.columns import (
     GROUP_COLUMNS,
     IMAGE_COLUMNS,
     JOINED_COLUMNS,
     KEY_COLUMNS,
     TEXT_COLUMNS,
-    TableProblem,
-    clean_text,
-    read_table,
 )
+from mmsearch.tables.files import TableProblem, read_table
+from mmsearch.tables.values import clean_text
 
 _SPLIT = "split"
 

@@ -13,14 +13,9 @@ from mmsearch.images import read
 from mmsearch.ingest.kept import keep_picture
 from mmsearch.ingest.plan import HANDED_OVER
 from mmsearch.layout import Layout
-from mmsearch.tables import (
-    IMAGE_COLUMNS,
-    KEY_COLUMNS,
-    NO_FILE,
-    picture_columns,
-    plain_value,
-    row_to_sources,
-)
+from mmsearch.tables.columns import IMAGE_COLUMNS, KEY_COLUMNS, picture_columns
+from mmsearch.tables.sources import NO_FILE, row_to_sources
+from mmsearch.tables.values import plain_value
 from mmsearch.types import Failure, Source
 
 ATTRIBUTES = "attributes"

@@ -16,7 +16,7 @@ from threading import Event as Flag
 
 from mmsearch.errors import RootError
 from mmsearch.images import image_suffixes
-from mmsearch.tables import TABLE_SUFFIXES
+from mmsearch.tables.files import TABLE_SUFFIXES
 
 TICK_S = 0.5
 _QUIET_MS = 50  # what happens within so long of each other comes in one batch

@@ -1,0 +1,210 @@
+"""Files of rows: csv, jsonl and parquet.
+
+One broken row is a TableProblem and the others survive; a file that cannot be read as a whole is a
+TableError.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+import os
+import re
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mmsearch.errors import TableError
+from mmsearch.tables.columns import CONTENT_COLUMNS, Row, folded
+
+TABLE_SUFFIXES = frozenset({".csv", ".jsonl", ".parquet"})
+
+_BATCH_ROWS = 1024
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True)
+class TableProblem:
+    """Why one row could not be read."""
+
+    reason: str
+
+
+def is_table_name(path: Path | str) -> bool:
+    """Whether the name ends like a file that `read_table` reads."""
+    return os.path.splitext(path)[1].lower() in TABLE_SUFFIXES
+
+
+def read_table(
+    path: Path, *, require: Callable[[Path, list[str]], None] | None = None
+) -> Iterator[tuple[int, Row | TableProblem]]:
+    """(row number from 1, column -> value) of each row; blank lines are not counted.
+
+    csv values are the strings as written; jsonl and parquet values have their own types.
+    `require` raises TableError for the columns of a csv or parquet header that will not do; by
+    default one must hold a text or a picture.
+    Raises TableError when the file as a whole cannot be read.
+    """
+    require = require or require_content
+    readers: dict[str, Callable[[Path], Iterator[Row | TableProblem]]] = {
+        ".csv": partial(_read_csv, require=require),
+        ".jsonl": _read_jsonl,
+        ".parquet": partial(_read_parquet, require=require),
+    }
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise TableError(f"{shown(path)}: not a table; name a .csv, .jsonl or .parquet file")
+    try:
+        yield from enumerate(reader(path), start=1)
+    except OSError as exc:
+        detail = exc.strerror or str(exc)
+        raise TableError(
+            f"{shown(path)}: cannot be read ({detail}); check that it is there and readable"
+        ) from exc
+
+
+def require_content(path: Path, columns: Mapping[str, Any] | list[str]) -> None:
+    if not any(folded(name) in CONTENT_COLUMNS for name in columns):
+        found = ", ".join(repr(name) for name in itertools.islice(columns, 20)) or "none"
+        raise TableError(
+            f"{shown(path)}: no text or image column among its columns ({found}); "
+            "name one of them caption, text, title, description, image or path"
+        )
+
+
+class _Lines:
+    """The lines of a file, of which some can be put back to be read again."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines = lines
+        self._returned: deque[str] = deque()
+        self.given: list[str] = []
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._returned.popleft() if self._returned else next(self._lines)
+        self.given.append(line)
+        return line
+
+    def keep_only_first(self) -> None:
+        self._returned.extendleft(reversed(self.given[1:]))
+        self.given.clear()
+
+
+def _read_csv(
+    path: Path, require: Callable[[Path, list[str]], None]
+) -> Iterator[Row | TableProblem]:
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        first = next((line for line in file if line.strip()), None)
+        if first is None:
+            raise TableError(f"{shown(path)}: the file is empty; delete it or fill it")
+        if _SURROGATE.search(first) or "\0" in first:
+            raise TableError(f"{shown(path)}: its header is not UTF-8; save it as CSV UTF-8")
+        # The delimiter that splits the header most: csv.Sniffer guesses from prose as well.
+        delimiter = max(",;\t", key=lambda d: len(next(csv.reader([first], delimiter=d), [])))
+        lines = _Lines(itertools.chain([first], file))
+        reader = csv.reader(lines, delimiter=delimiter)
+        try:
+            header = [name.strip() for name in next(reader)]
+        except csv.Error as exc:
+            raise TableError(f"{shown(path)}: unreadable header ({exc}); correct it") from exc
+        twice = sorted({name for name in header if name and header.count(name) > 1})
+        if twice:
+            raise TableError(f"{shown(path)}: two columns are called {twice[0]!r}; rename one")
+        require(path, [name for name in header if name])
+        yield from _csv_rows(reader, lines, header)
+
+
+def _csv_rows(reader: Any, lines: _Lines, header: list[str]) -> Iterator[Row | TableProblem]:
+    named = all(header)
+    while True:
+        lines.given.clear()
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as exc:
+            lines.keep_only_first()
+            yield TableProblem(f"{exc}; check its quotes")
+            continue
+        if not cells:
+            continue
+        if len(cells) != len(header):
+            # An unclosed quote swallows the rows after it: give them back.
+            lines.keep_only_first()
+            counts = f"{len(cells)} columns where the header has {len(header)}"
+            yield TableProblem(f"{counts}; check its quotes and delimiters")
+        elif not all(map(str.isascii, cells)) and any(map(_SURROGATE.search, cells)):
+            yield TableProblem("not UTF-8; save the file as CSV UTF-8")
+        else:
+            row = dict(zip(header, cells, strict=True))
+            if not named:
+                row.pop("", None)
+            yield row
+
+
+def _read_jsonl(path: Path) -> Iterator[Row | TableProblem]:
+    with path.open("rb") as file:
+        for number, line in enumerate(file):
+            if number == 0:
+                line = line.removeprefix(b"\xef\xbb\xbf")
+            if line.strip():
+                yield _json_row(line)
+
+
+def _json_row(line: bytes) -> Row | TableProblem:
+    try:
+        row = json.loads(line.decode("utf-8"), parse_constant=lambda _: None)
+        if b"\\ud" in line.lower():
+            json.dumps(row, ensure_ascii=False).encode("utf-8")  # half a surrogate pair
+    except UnicodeError:
+        return TableProblem("not UTF-8; save the file as UTF-8")
+    except (ValueError, RecursionError) as exc:
+        return TableProblem(f"not JSON ({exc}); each line must hold one object")
+    if not isinstance(row, dict):
+        return TableProblem(f"a JSON {type(row).__name__} where an object {{...}} is needed")
+    return row
+
+
+def _read_parquet(
+    path: Path, require: Callable[[Path, list[str]], None]
+) -> Iterator[Row | TableProblem]:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as exc:
+        raise TableError(f"{shown(path)}: needs pyarrow; pip install pyarrow") from exc
+    try:
+        with pq.ParquetFile(path) as file:
+            require(path, list(file.schema_arrow.names))
+            for batch in file.iter_batches(batch_size=_BATCH_ROWS):
+                yield from _batch_rows(batch)
+    except (pa.ArrowException, ValueError) as exc:
+        raise TableError(
+            f"{shown(path)}: not a whole parquet file ({str(exc).splitlines()[0]}); copy it again"
+        ) from exc
+
+
+def _batch_rows(batch: Any) -> Iterator[Row | TableProblem]:
+    try:
+        rows = batch.to_pylist()
+    except UnicodeDecodeError:
+        rows = None  # one row's; to read them one by one takes ten times as long
+    if rows is not None:
+        yield from rows
+        return
+    for start in range(batch.num_rows):
+        try:
+            yield batch.slice(start, 1).to_pylist()[0]
+        except UnicodeDecodeError:
+            yield TableProblem("holds text that is not UTF-8; write the file again")
+
+
+def shown(path: Path) -> str:
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(path))
