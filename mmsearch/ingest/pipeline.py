@@ -61,7 +61,7 @@ class _Decoded:
 
 @dataclass
 class Tally:
-    """Running totals of what was committed, and seconds of work per stage."""
+    """Running totals of what was committed, seconds of decoding, and of waiting for commits."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
     returned: int = 0
@@ -112,7 +112,9 @@ class Pipeline:
         def finish() -> None:
             nonlocal done
             while committing:
+                started = time.perf_counter()
                 committing[0][1].result()
+                self._tally.commit_s += time.perf_counter() - started
                 done += committing.popleft()[0]
                 self._progress(Progress("committed"))
                 self._progress(Progress("commit", done, len(todo)))
@@ -239,13 +241,11 @@ class Pipeline:
         return write, outcomes
 
     def _commit(self, write: Write, names: Names, vectors: Vectors, outcomes: Counter[str]) -> None:
-        started = time.perf_counter()
         write.vectors = self._embedder.append(names, vectors)
         if write:
             self._catalog.commit(write)
         # Counted only now: a run that is interrupted reports what it has really kept.
         self._tally.outcomes += outcomes
-        self._tally.commit_s += time.perf_counter() - started
 
     def _row(self, one: _Decoded, vanished: Vanished) -> tuple[Outcome, dict[str, Any]]:
         """The item's row: a new one, a change, or a move of one that vanished."""

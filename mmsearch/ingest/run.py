@@ -206,8 +206,8 @@ def _identity(item: StoredItem) -> bytes:
 def _bottleneck(
     tally: Tally, embedder: Embedder, workers: int
 ) -> Literal["decode", "encode", "commit", "none"]:
-    """The stage that the run waited for most: decoding has as many lanes as workers, and of the
-    encoder's work only what did not pass behind the others counts."""
+    """The stage that the run waited for most: decoding has as many lanes as workers, and of
+    encoding and committing only what did not pass behind the others counts."""
     stages: dict[Literal["decode", "encode", "commit"], float] = {
         "decode": tally.decode_s / workers,
         "encode": embedder.seconds,

@@ -76,10 +76,10 @@ def searchable_names(attributes: Mapping[str, Any]) -> str:
 
 def may_differ(new: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
     """False only where `searchable_names` of both has the same words; numbers change most often."""
-    if len(new) != len(old):
+    if new.keys() != old.keys():
         return True
     for name, value in new.items():
-        before = old.get(name)
+        before = old[name]
         if value is not before and not (
             isinstance(value, int | float) and isinstance(before, int | float)
         ):

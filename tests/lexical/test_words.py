@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmsearch.lexical.spelling import allowed_distance, distance, nearest, one_edit_away
@@ -125,6 +125,7 @@ def test_nearest_comes_first_then_the_more_frequent() -> None:
     assert nearest("zzzzzz", known, 2) == []
 
 
+@settings(max_examples=500)
 @given(ATTRIBUTES, ATTRIBUTES)
 def test_names_that_may_not_differ_have_the_same_words(
     new: dict[str, object], old: dict[str, object]
