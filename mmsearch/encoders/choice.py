@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from mmsearch.encoders import precision as precisions
+from mmsearch.encoders.bf16_tower import Bf16Tower
 from mmsearch.encoders.precision import MIN_COSINE, MIN_GAIN, Trial, compare
 from mmsearch.errors import ModelError
 
@@ -29,30 +29,6 @@ class Tower(Protocol):
     def keep(self, trial: Trial) -> None: ...
 
     def __call__(self, pixels: Pixels) -> Vectors: ...
-
-
-class Bf16Tower:
-    """torch, with the weights and all that flows between the layers in bfloat16."""
-
-    def __init__(self, encoder: OpenClipEncoder) -> None:
-        import torch
-
-        self.trial: Trial | None = None
-        self._encoder = encoder
-        self._visual: Any = copy.deepcopy(encoder.visual).to(torch.bfloat16)
-
-    def keep(self, trial: Trial) -> None:
-        self.trial = trial
-
-    def __call__(self, pixels: Pixels) -> Vectors:
-        """(n, h, w, 3) uint8 -> (n, d) float32 unit rows."""
-        import torch
-
-        with torch.inference_mode():
-            features = self._visual(self._encoder.normalised(pixels).bfloat16())
-            features = features[0] if isinstance(features, tuple) else features
-            rows: Vectors = torch.nn.functional.normalize(features.float(), dim=-1).numpy()
-        return rows
 
 
 class Choice:
@@ -135,16 +111,15 @@ def _towers(encoder: OpenClipEncoder, wanted: WantedPrecision) -> dict[Precision
         )
     if wanted == "int8" and (reason := int8_tower.missing()):
         raise ModelError(reason)
-    # Convolutions stay fp32 in the int8 tower, and torch's fp32 ones are the faster: auto leaves
-    # convolutional towers, which are those with a faster copy, alone.
-    transformer = encoder.visual is encoder.model.visual
-    if wanted == "int8" or (wanted == "auto" and transformer and int8_tower.missing() is None):
+    # Convolutions stay fp32 in the int8 tower, and torch's fp32 ones are the faster.
+    promising = not encoder.convolutional and int8_tower.missing() is None
+    if wanted == "int8" or (wanted == "auto" and promising):
         try:
             towers["int8"] = int8_tower.Int8Tower(encoder, cache_folder())
         except ModelError:
             if wanted == "int8":
                 raise
-    if wanted == "bf16" or (wanted == "auto" and transformer and precisions.has_bf16()):
+    if wanted == "bf16" or (wanted == "auto" and precisions.has_bf16()):
         towers["bf16"] = Bf16Tower(encoder)
     return towers
 

@@ -78,6 +78,11 @@ class OpenClipEncoder:
         self._choice = None
 
     @property
+    def convolutional(self) -> bool:
+        """Whether the image tower has convolutions with batch norms, and so a faster copy."""
+        return self.visual is not self.model.visual
+
+    @property
     def precision(self) -> Precision | None:
         """In which pictures are encoded; None while `auto` has seen too few to decide."""
         return self._choice.precision if self._choice else self._precision
@@ -263,7 +268,7 @@ class OpenClipEncoder:
         return parts
 
     def _image_features(self, pixels: Pixels) -> torch.Tensor:
-        if self.visual is self.model.visual:
+        if not self.convolutional:
             return self._unit(self.model.encode_image(self.normalised(pixels)))
         return self._unit(self.visual(self.normalised(pixels)))
 

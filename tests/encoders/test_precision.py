@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import mmsearch
 from mmsearch import onnx_runtime
-from mmsearch.encoders import choice, int8_tower, precision
+from mmsearch.encoders import bf16_tower, choice, int8_tower, precision
 from mmsearch.encoders.open_clip_encoder import OpenClipEncoder, load_open_clip
 from mmsearch.encoders.precision import MIN_COSINE, Trial, compare
 from mmsearch.errors import ModelError, UsageError
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from mmsearch.types import Pixels, Vectors
 
 SIZE = 64
+SAMPLE_DATA = Path(__file__).parent.parent.parent / "sample_data"
 
 
 def pictures(n: int) -> Pixels:
@@ -175,9 +177,28 @@ def test_auto_decides_nothing_by_a_few_pictures(encoder: OpenClipEncoder) -> Non
     assert encoder.precision is None
 
 
-def test_auto_leaves_a_convolutional_tower_alone(mini: OpenClipEncoder) -> None:
+def test_auto_tries_a_convolutional_tower_in_bf16_alone(
+    mini: OpenClipEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "has_bf16", lambda: False)
     mini.use_precision("auto")
-    assert mini.precision == "fp32"
+    without = mini.precision
+    monkeypatch.setattr(precision, "has_bf16", lambda: True)
+    mini.use_precision("auto")
+    assert (without, mini.precision) == ("fp32", None)
+    mini.use_precision("fp32")
+
+
+def test_mini_in_bf16_stays_near_fp32_for_its_first_layers_do(
+    mini: OpenClipEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photographs = sorted(SAMPLE_DATA.rglob("*.jpg"))[::10]
+    pixels = np.stack([mini.preprocess(Image.open(path).convert("RGB")) for path in photographs])
+    plain = mini.encode_images(pixels)
+    near = bf16_tower.Bf16Tower(mini)
+    assert cosines(near(pixels), plain).min() > 0.998
+    monkeypatch.setattr(bf16_tower, "LAYERS_IN_FP32", 1)  # not the one that matters
+    assert cosines(bf16_tower.Bf16Tower(mini)(pixels), plain).min() < MIN_COSINE
 
 
 def test_bf16_is_refused_where_the_cpu_has_none_and_near_fp32_where_it_has(
