@@ -11,6 +11,10 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from mmsearch.errors import ModelError
+
 if TYPE_CHECKING:
     from mmsearch.encoders.open_clip_encoder import OpenClipEncoder
     from mmsearch.encoders.precision import Trial
@@ -22,7 +26,7 @@ LAYERS_IN_FP32 = 3
 
 class Bf16Tower:
     """torch, with the weights and all that flows between the layers in bfloat16; the first layers
-    of a convolutional tower apart."""
+    of a convolutional tower apart. Raises ModelError for a tower that does not take it."""
 
     def __init__(self, encoder: OpenClipEncoder) -> None:
         import torch
@@ -32,6 +36,13 @@ class Bf16Tower:
         self._pixels = torch.float32 if encoder.convolutional else torch.bfloat16
         apart = LAYERS_IN_FP32 if encoder.convolutional else 0
         self._visual = _in_bf16(encoder.visual, encoder.image_size, apart)
+        size = encoder.image_size
+        try:
+            self(np.zeros((1, size, size, 3), np.uint8))
+        except RuntimeError as error:  # a layer that brings a precision of its own
+            raise ModelError(
+                f"model {encoder.name!r} cannot be computed in bf16 ({error}); use --precision fp32"
+            ) from error
 
     def keep(self, trial: Trial) -> None:
         self.trial = trial
@@ -56,10 +67,21 @@ def _in_bf16(visual: Any, image_size: int, apart: int) -> Any:
         return copied
     own = {name: layer for name, layer in copied.named_modules() if layer._parameters}
     for name in _called(visual, image_size)[:apart]:
-        own[name].float().load_state_dict(visual.get_submodule(name).state_dict())
+        _restore(own[name], visual.get_submodule(name))
     for layer in own.values():
         layer.register_forward_pre_hook(_as_its_weights)
     return copied
+
+
+def _restore(layer: Any, original: Any) -> None:
+    """Give a layer its own weights as they were; those of layers within it stay."""
+    for kept, own in (
+        (original._parameters, layer._parameters),
+        (original._buffers, layer._buffers),
+    ):
+        for name, values in kept.items():
+            if values is not None:
+                own[name].data = values.data.clone()
 
 
 def _called(visual: Any, image_size: int) -> list[str]:

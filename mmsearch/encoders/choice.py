@@ -120,7 +120,11 @@ def _towers(encoder: OpenClipEncoder, wanted: WantedPrecision) -> dict[Precision
             if wanted == "int8":
                 raise
     if wanted == "bf16" or (wanted == "auto" and precisions.has_bf16()):
-        towers["bf16"] = Bf16Tower(encoder)
+        try:
+            towers["bf16"] = Bf16Tower(encoder)
+        except ModelError:
+            if wanted == "bf16":
+                raise
     return towers
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import mmsearch
@@ -214,6 +215,24 @@ def test_bf16_is_refused_where_the_cpu_has_none_and_near_fp32_where_it_has(
     assert encoder.precision == "bf16"
     assert cosines(rows, plain).min() > MIN_COSINE
     assert np.abs(rows - plain).max() > 1e-6
+
+
+def test_a_tower_that_takes_no_bf16_stays_in_fp32(
+    encoder: OpenClipEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+
+    class Stubborn(torch.nn.Linear):
+        def forward(self, features: torch.Tensor) -> torch.Tensor:
+            return super().forward(features.float())
+
+    last = Stubborn(encoder.dim, encoder.dim)
+    monkeypatch.setattr(encoder, "visual", torch.nn.Sequential(encoder.visual, last))
+    monkeypatch.setattr(precision, "has_bf16", lambda: True)
+    with pytest.raises(ModelError, match=r"in bf16 .*--precision fp32"):
+        encoder.use_precision("bf16")
+    monkeypatch.setattr(onnx_runtime, "find_spec", lambda _: None)
+    encoder.use_precision("auto")
+    assert encoder.precision == "fp32"
 
 
 def test_missing_packages_are_named_with_the_extra_that_brings_them(
