@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mmsearch.encoders.precision import Trial
     from mmsearch.types import Pixels, Vectors
 
-# Of a convolutional tower; they take a tenth of its time.
+# Of a convolutional tower; in bf16 they would save `mini` another 7 % of the time.
 LAYERS_IN_FP32 = 3
 
 
@@ -65,7 +65,7 @@ def _in_bf16(visual: Any, image_size: int, apart: int) -> Any:
     copied = copy.deepcopy(visual).to(torch.bfloat16)
     if not apart:
         return copied
-    own = {name: layer for name, layer in copied.named_modules() if layer._parameters}
+    own = _with_weights(copied)
     for name in _called(visual, image_size)[:apart]:
         _restore(own[name], visual.get_submodule(name))
     for layer in own.values():
@@ -84,6 +84,15 @@ def _restore(layer: Any, original: Any) -> None:
                 own[name].data = values.data.clone()
 
 
+def _with_weights(visual: Any) -> dict[str, Any]:
+    """By name, the layers with weights of their own, beside those of layers within them."""
+    return {
+        name: layer
+        for name, layer in visual.named_modules()
+        if next(layer.parameters(recurse=False), None) is not None
+    }
+
+
 def _called(visual: Any, image_size: int) -> list[str]:
     """The names of the layers with weights of their own, as they are called."""
     import torch
@@ -93,8 +102,7 @@ def _called(visual: Any, image_size: int) -> list[str]:
         layer.register_forward_pre_hook(
             lambda _layer, _inputs, name=name: called.setdefault(name, None)
         )
-        for name, layer in visual.named_modules()
-        if layer._parameters
+        for name, layer in _with_weights(visual).items()
     ]
     try:
         with torch.inference_mode():
