@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -222,22 +222,14 @@ def _chosen(items: list[StoredItem], where: str | Mapping[str, Any] | None) -> l
     """Rows of the items for which the filter is true. Raises FilterError."""
     if where is None:
         return list(range(len(items)))
-    from mmsearch.filters import from_json, matches, parse
+    from mmsearch.filters import from_json, matches, parse, schema_of, type_of
 
-    schema = _schema(items)
+    # The types that each attribute has here, against which names and values are checked.
+    schema = schema_of(
+        (name, type_of(value)) for item in items for name, value in item.attributes.items()
+    )
     condition = parse(where, schema) if isinstance(where, str) else from_json(where, schema)
     return [row for row, item in enumerate(items) if matches(condition, vars(item))]
-
-
-def _schema(items: Iterable[StoredItem]) -> dict[str, set[Any]]:
-    """Attribute -> the types that it has here, against which names and values are checked."""
-    from mmsearch.filters import type_of
-
-    schema: dict[str, set[Any]] = {}
-    for item in items:
-        for name, value in item.attributes.items():
-            schema.setdefault(name, set()).add(type_of(value))
-    return schema
 
 
 # ---- the model

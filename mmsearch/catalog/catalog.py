@@ -212,11 +212,11 @@ class Catalog:
 
     def attribute_types(self) -> dict[str, set[ValueType]]:
         """The schema for filters.parse: each attribute's types, as `forget_types` left them."""
-        types: dict[str, set[ValueType]] = {}
+        from mmsearch.filters import schema_of
+
         with self._database.reading() as connection:
-            for name, of_type in connection.execute(sa.select(attribute_types)):
-                types.setdefault(name, set()).add(of_type)
-        return types
+            found = connection.execute(sa.select(attribute_types))
+            return schema_of((name, of_type) for name, of_type in found)
 
     def lexical_search(
         self, text: str, k: int, allowed: Ids | None = None, *, prefix: bool = False

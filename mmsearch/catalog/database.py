@@ -19,10 +19,9 @@ from mmsearch.catalog.schema import meta
 from mmsearch.errors import CorruptionError, SchemaError, StorageError
 from mmsearch.lexical.words import searchable, searchable_attributes
 
-# SQLite takes at most 32,766 bound parameters a statement; chunks stay well below.
+# Every SQLite takes 32,766 bound values a statement: chunks stay well below, what is inserted fills
+# it nearly.
 CHUNK = 10_000
-
-# What one statement may insert: less than the 32,766 bound values that every SQLite takes.
 MAX_VALUES = 32_000
 
 _T = TypeVar("_T")

@@ -11,6 +11,8 @@ from mmsearch.types import FileStamp, Modality
 if TYPE_CHECKING:
     from mmsearch.catalog.wording import Words
 
+    PreparedRow = tuple[tuple[Any, ...], Words | None]
+
 SpaceState = Literal["current", "left", "unfinished"]
 
 
@@ -106,15 +108,13 @@ class NewVectors:
 class Prepared:
     """Rows of `items` as they are bound to a statement, each with its words (None: has none).
 
-    `columns` are those of `new`, one tuple per item to come, and of `old`, by id. `types` are
-    those of the attributes of live items, by name.
+    `columns` are those of `new`, the items to come, and of `old`, by id. `types` are those of the
+    attributes of live items, by name.
     """
 
     columns: Sequence[str]
-    new: Sequence[tuple[Any, ...]]
-    new_words: Sequence[Words | None]
-    old: Mapping[int, tuple[Any, ...]]
-    old_words: Mapping[int, Words]
+    new: Sequence[PreparedRow]
+    old: Mapping[int, PreparedRow]
     types: Sequence[tuple[str, str]]
 
     def __len__(self) -> int:

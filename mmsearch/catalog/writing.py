@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from operator import itemgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -22,6 +22,9 @@ from mmsearch.catalog.wording import (
 )
 from mmsearch.lexical.words import may_differ, searchable_names
 
+if TYPE_CHECKING:
+    from mmsearch.catalog.records import PreparedRow
+
 Row = Mapping[str, Any]  # of `items`
 
 _IN_JSON = "attributes", "told"
@@ -35,46 +38,39 @@ def prepare(rows: Sequence[Row]) -> Prepared:
     They all have the same columns, and are whole: nothing is kept of what was in their place.
     """
     if not rows:
-        return Prepared((), (), (), {}, {}, ())
+        return Prepared((), (), {}, ())
     plain = [name for name in rows[0] if name != "id" and name not in _IN_JSON]
     take = itemgetter(*plain)
-    new: list[tuple[Any, ...]] = []
-    new_words: list[Words | None] = []
-    old: dict[int, tuple[Any, ...]] = {}
-    old_words: dict[int, Words] = {}
+    new: list[PreparedRow] = []
+    old: dict[int, PreparedRow] = {}
     for row in rows:
         told = row.get("told")
         in_json = to_json(row["attributes"]), None if told is None else to_json(told)
-        words = _words(row)
-        if (item := row["id"]) is None:
-            new.append((*take(row), *in_json))
-            new_words.append(words)
-            continue
-        old[item] = (*take(row), *in_json)
-        if words is not None:
-            old_words[item] = words
+        prepared = (*take(row), *in_json), _words(row)
+        if row["id"] is None:
+            new.append(prepared)
+        else:
+            old[row["id"]] = prepared
     types = types_of(row["attributes"] for row in rows if row["state"] == "live")
-    return Prepared((*plain, *_IN_JSON), new, new_words, old, old_words, types)
+    return Prepared((*plain, *_IN_JSON), new, old, types)
 
 
 def write_items(connection: sa.Connection, seq: int, rows: Prepared) -> None:
     """Insert or replace whole rows."""
+    columns = (*rows.columns, "seq", "content_seq")
     if rows.new:
         first = 1 + int(connection.exec_driver_sql("SELECT max(id) FROM items").scalar() or 0)
-        columns = (*rows.columns, "seq", "content_seq", "id")
-        added = [(*values, seq, seq, item) for item, values in enumerate(rows.new, first)]
-        insert_rows(connection, "items", columns, added)
+        new = dict(enumerate(rows.new, first))
+        insert_rows(connection, "items", (*columns, "id"), _values(seq, new))
         _tally(connection, +1, "id >= ?", first)
-        words = {item: words for item, words in enumerate(rows.new_words, first) if words}
-        replace_words(connection, seq, {}, words)
+        replace_words(connection, seq, {}, _words_of(new))
     if rows.old:
-        sets = ", ".join(f'"{name}" = ?' for name in (*rows.columns, "seq", "content_seq"))
+        sets = ", ".join(f'"{name}" = ?' for name in columns)
         with _counted(connection, rows.old):
             connection.exec_driver_sql(
-                f"UPDATE items SET {sets} WHERE id = ?",
-                [(*values, seq, seq, item) for item, values in rows.old.items()],
+                f"UPDATE items SET {sets} WHERE id = ?", _values(seq, rows.old)
             )
-        replace_words(connection, seq, stored_words(connection, rows.old), rows.old_words)
+        replace_words(connection, seq, stored_words(connection, rows.old), _words_of(rows.old))
     learn_types(connection, rows.types)
 
 
@@ -133,6 +129,15 @@ def write_attributes(
         for item, words in known.items()
     }
     replace_words(connection, seq, known, new)
+
+
+def _values(seq: int, rows: Mapping[int, PreparedRow]) -> list[tuple[Any, ...]]:
+    """Of rows by id: their values, both sequence numbers, and the id."""
+    return [(*values, seq, seq, item) for item, (values, _) in rows.items()]
+
+
+def _words_of(rows: Mapping[int, PreparedRow]) -> dict[int, Words]:
+    return {item: words for item, (_, words) in rows.items() if words is not None}
 
 
 def _words(row: Row) -> Words | None:

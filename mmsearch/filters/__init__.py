@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from mmsearch.filters.json_form import from_json, to_json
 from mmsearch.filters.match import matches
-from mmsearch.filters.nodes import Filter, Schema, ValueType, type_of
+from mmsearch.filters.nodes import Filter, Schema, ValueType, schema_of, type_of
 from mmsearch.filters.parser import parse
 from mmsearch.filters.sqlite import Sql, live_items, to_sql
 from mmsearch.filters.text_form import to_text
@@ -25,6 +25,7 @@ __all__ = [
     "live_items",
     "matches",
     "parse",
+    "schema_of",
     "to_json",
     "to_sql",
     "to_text",

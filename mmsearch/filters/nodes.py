@@ -5,7 +5,7 @@ Trees come from `parse` or `from_json`, which check them; the other functions re
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -123,6 +123,14 @@ class Or:
 
 Condition = Compare | In | Between | Like | Contains | IsNull | Exists
 Filter = Condition | Not | And | Or
+
+
+def schema_of(types: Iterable[tuple[str, ValueType]]) -> dict[str, set[ValueType]]:
+    """The Schema of attributes' names and types, each of which may come more than once."""
+    schema: dict[str, set[ValueType]] = {}
+    for name, of_type in types:
+        schema.setdefault(name, set()).add(of_type)
+    return schema
 
 
 def type_of(value: object) -> ValueType:

@@ -68,7 +68,7 @@ def searchable_names(attributes: Mapping[str, Any]) -> str:
     for value in attributes.values():
         if isinstance(value, str):
             if _is_worded(value):
-                found.append(value if value.isascii() else searchable(value))
+                found.append(searchable(value))
         elif isinstance(value, (list, tuple)):
             found += [searchable(one) for one in value if isinstance(one, str) and _is_worded(one)]
     return " \n ".join(found)

@@ -8,6 +8,7 @@ import numpy as np
 
 from mmsearch.halves import to_float32
 from mmsearch.quick.codes import Codes, score_rows
+from mmsearch.ranking.ranked import among
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,8 +67,6 @@ class QuickIndex:
         codes, halves = self._codes, self._halves
         without, new_ids, new_rows = self._without, self._new_ids, self._new_rows
         if allowed is not None:
-            from mmsearch.ranking.ranked import among
-
             without = np.union1d(without, np.flatnonzero(~among(codes.ids, allowed)))
             new = among(new_ids, allowed)
             new_ids, new_rows = new_ids[new], new_rows[new]

@@ -28,7 +28,6 @@ from mmsearch.ranking.calibrate import DEPTH, SIZE_CHANGED, Background, no_match
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mmsearch.filters import ValueType
     from mmsearch.types import Ids, Modality, Vectors
 
 __all__ = ["COUNTED", "SIZE_CHANGED", "QuickAnswer", "QuickHit", "answer"]
@@ -234,12 +233,10 @@ def _current(catalog: sqlite3.Connection) -> _Space:
 
 def _allowed(catalog: sqlite3.Connection, where: str) -> Ids:
     """(n,) int64 ascending ids of the live items that a filter leaves."""
-    from mmsearch.filters import live_items, parse
+    from mmsearch.filters import live_items, parse, schema_of
 
-    schema: dict[str, set[ValueType]] = {}
-    for name, of_type in catalog.execute("SELECT name, type FROM attribute_types"):
-        schema.setdefault(name, set()).add(of_type)
-    query = live_items(parse(where, schema))
+    types = catalog.execute("SELECT name, type FROM attribute_types")
+    query = live_items(parse(where, schema_of(types)))
     return np.array(catalog.execute(query.text, query.parameters).fetchall(), np.int64).ravel()
 
 
