@@ -18,8 +18,8 @@ from pathlib import Path
 from mmsearch.errors import RootError, TableError
 from mmsearch.images import image_suffixes, is_image_name
 from mmsearch.keys import path_of as path_of
+from mmsearch.tables.ahead import rows_read_ahead
 from mmsearch.tables.files import TABLE_SUFFIXES
-from mmsearch.tables.sources import rows_to_sources
 from mmsearch.tables.values import clean_text
 from mmsearch.types import Failure, FileStamp, Source
 
@@ -115,7 +115,7 @@ class Scan:
         self, table: str, claimed: set[str], owners: dict[str, str]
     ) -> Iterator[Source | Failure]:
         try:
-            for row in rows_to_sources(Path(table), self._key(table), claimed):
+            for row in rows_read_ahead(Path(table), self._key(table), claimed):
                 if isinstance(row, Source):
                     yield self._unless_taken(row, owners, table)
                 else:

@@ -28,7 +28,7 @@ ARROWS = {
     "stages": set[str](),
     "keys": set[str](),
     "images": GROUND,
-    "tables": GROUND,
+    "tables": GROUND | {"collector"},
     "scan": GROUND | {"images", "keys", "tables"},
     "catalog": GROUND | {"collector", "durable", "halves", "lexical", "filters"},
     "lexical": GROUND | {"last"},

@@ -380,6 +380,44 @@ def test_interruption_keeps_what_was_committed(
     assert collection.index([folder]).added == 7 - report.added
 
 
+def test_rows_of_a_first_run_are_committed_while_the_next_are_read(
+    tmp_path: Path, collection: mmsearch.Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mmsearch.ingest.pipeline.KNOWN_PER_COMMIT", 2)
+    rows = [f"a red thing,{number}\n" for number in range(8)]
+    (tmp_path / "t.csv").write_text("text,n\n" + "".join(rows) + "too,many,cells\n")
+
+    def stop(progress: Progress) -> None:
+        if progress.step == "committed":
+            raise KeyboardInterrupt
+
+    report = collection.index([tmp_path / "t.csv"], on_progress=stop)
+    assert report.interrupted
+    assert 2 <= report.added < 8
+    assert report.failures == ()  # nobody has read the last row
+    again = collection.index([tmp_path / "t.csv"])
+    assert (again.unchanged, again.added) == (report.added, 8 - report.added)
+    assert [failure.key for failure in again.failures] == ["t.csv#9"]
+
+
+def test_rows_come_first_and_pictures_when_all_are_known(
+    tmp_path: Path, collection: mmsearch.Collection
+) -> None:
+    shop(tmp_path / "photos")
+    (tmp_path / "photos/t.csv").write_text("text\n" + "a blue thing\n" * 3)
+    commits: list[tuple[int, int | None]] = []
+
+    def note(progress: Progress) -> None:
+        if progress.step == "commit":
+            commits.append((progress.done, progress.total))
+
+    report = collection.index([tmp_path / "photos"], on_progress=note)
+    assert report.added == 10
+    assert [total for _, total in commits][:1] == [None]
+    assert commits[-1] == (10, 10)
+    assert sorted(commits) == commits
+
+
 def test_nothing_to_index_is_an_error(collection: mmsearch.Collection) -> None:
     with pytest.raises(UsageError, match="name at least one folder"):
         collection.index([])

@@ -92,7 +92,7 @@ class ProgressBar(Bar):
             self._bar.bar_format = None
             self._bar.set_description(self._doing, refresh=False)
             self._bar.update(progress.done - self._bar.n)
-        elif progress.step == "scan":
+        elif progress.step == "scan" and self._bar.bar_format is not None:  # no commit yet
             self._bar.set_description(f"scan: {progress.done} found")
         elif progress.step == "loading model":
             self._bar.set_description(progress.step)

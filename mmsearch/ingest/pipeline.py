@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from mmsearch import collector
@@ -23,7 +24,7 @@ from mmsearch.images import Contents, decode, read
 from mmsearch.ingest.embed import Embedder, Encoding, Names
 from mmsearch.ingest.kept import keep_picture
 from mmsearch.ingest.known import Known, text_digest
-from mmsearch.ingest.plan import HANDED_OVER, told_and_given
+from mmsearch.ingest.plan import HANDED_OVER, Todo, told_and_given
 from mmsearch.layout import Layout
 from mmsearch.pool import in_order
 from mmsearch.scan import key_of
@@ -97,27 +98,34 @@ class Pipeline:
         self._url_hosts = url_hosts
         self._progress = on_progress
         self._tally = tally
+        self._done = 0
 
-    def run(self, todo: Sequence[tuple[Source, StoredItem | None]], vanished: Vanished) -> None:
-        """Commit all of `todo`, each with the item that has its key already.
+    def run(self, todo: Sequence[Todo], vanished: Vanished) -> None:
+        """Commit all of `todo`.
 
         An item of `vanished` that turns up under another key is taken from there: it moved.
         """
-        done = 0
+        decoded = self._decoded(todo) if any(map(has_picture, todo)) else self._as_given(todo)
+        self._commit_all(decoded, vanished, self._done + len(todo))
+
+    def run_rows(self, rows: Iterable[Todo]) -> None:
+        """Commit what has no pictures while more of it is found."""
+        self._commit_all(self._as_given(rows), {}, None)
+
+    def _commit_all(self, found: Iterable[_Decoded], vanished: Vanished, total: int | None) -> None:
         batch: list[_Decoded] = []
         pixels = texts = 0
         encoding: deque[tuple[list[_Decoded], Encoding]] = deque()
         committing: deque[tuple[int, Future[None]]] = deque()
 
         def finish() -> None:
-            nonlocal done
             while committing:
                 started = time.perf_counter()
                 committing[0][1].result()
                 self._tally.commit_s += time.perf_counter() - started
-                done += committing.popleft()[0]
+                self._done += committing.popleft()[0]
                 self._progress(Progress("committed"))
-                self._progress(Progress("commit", done, len(todo)))
+                self._progress(Progress("commit", self._done, total))
 
         def commit_first() -> None:
             items, encoded = encoding.popleft()
@@ -129,7 +137,7 @@ class Pipeline:
 
         # On its way out, with Ctrl-C too, it waits for what is being committed.
         with ThreadPoolExecutor(1, thread_name_prefix="commit") as committer:
-            for decoded in self._all_decoded(todo):
+            for decoded in found:
                 batch.append(decoded)
                 pixels += decoded.pixels is not None
                 self._tally.decoded += decoded.pixels is not None
@@ -167,9 +175,7 @@ class Pipeline:
     def _lacks_text(self, one: _Decoded) -> bool:
         return one.text_digest is not None and ("text", one.text_digest) not in self._known
 
-    def _all_decoded(self, todo: Sequence[tuple[Source, StoredItem | None]]) -> Iterator[_Decoded]:
-        if all(source.path is None and source.url is None for source, _ in todo):
-            return self._without_pictures(todo)
+    def _decoded(self, todo: Sequence[Todo]) -> Iterator[_Decoded]:
         fetched = any(source.url for source, _ in todo)
         return in_order(
             todo,
@@ -178,19 +184,20 @@ class Pipeline:
             window=lambda: self._embedder.in_flight(self._workers),
         )
 
-    def _without_pictures(
-        self, todo: Sequence[tuple[Source, StoredItem | None]]
-    ) -> Iterator[_Decoded]:
-        """Nothing is read: threads would only cost."""
-        for start in range(0, len(todo), KNOWN_PER_COMMIT):
+    def _as_given(self, todo: Iterable[Todo]) -> Iterator[_Decoded]:
+        """Without pictures nothing is read: threads would only cost."""
+        rest = iter(todo)
+        while True:
             with collector.paused():
-                part = [self._decode(one) for one in todo[start : start + KNOWN_PER_COMMIT]]
+                part = [self._decode(one) for one in islice(rest, KNOWN_PER_COMMIT)]
+            if not part:
+                return
             yield from part
 
-    def _decode(self, one: tuple[Source, StoredItem | None]) -> _Decoded:
+    def _decode(self, one: Todo) -> _Decoded:
         source, old = one
         digest = text_digest(source)
-        if source.path is None and source.url is None:
+        if not has_picture(one):
             return _Decoded(source, old, digest)
         started = time.perf_counter()
         try:
@@ -295,6 +302,12 @@ class Pipeline:
         if one.old is not None:
             # The picture that the old vector stood for is gone; an answer must not show it.
             write.states.setdefault("missing", []).append(one.old.id)
+
+
+def has_picture(todo: Todo) -> bool:
+    """Whether there is a picture to read, or to fetch."""
+    source, _ = todo
+    return source.path is not None or source.url is not None
 
 
 def failure_row(failure: Failure, source: Source | None) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,14 @@ from mmsearch.types import Failure, OnProgress, Progress, Source
 HANDED_OVER = "upsert"
 
 
+Todo = tuple[Source, StoredItem | None]  # with the item that has its key already
+
+
 @dataclass
 class Plan:
     """What to do with each source that was found, and with the items that were not."""
 
-    todo: list[tuple[Source, StoredItem | None]] = field(default_factory=list)
+    todo: list[Todo] = field(default_factory=list)
     returned: list[int] = field(default_factory=list)  # were missing and are back as they were
     unseen: list[StoredItem] = field(default_factory=list)
     unchanged: int = 0
@@ -33,22 +36,26 @@ class Plan:
     over: list[str] = field(default_factory=list)  # failures that stand in the way of nothing now
 
 
-@collector.paused()
 def plan_scan(
     scan: Scan,
     catalog: Catalog,
+    stored: Mapping[str, StoredItem],
     known: Known,
     base: Path,
+    plan: Plan,
     *,
     allow_empty: bool,
     on_progress: OnProgress,
-) -> Plan:
-    """Raises RootError where a root is suddenly empty."""
-    stored = {item.key: item for item in catalog.stored()}
+) -> Iterator[Todo]:
+    """What is to do, as it is found; all else goes into `plan`, which is whole in the end.
+
+    `stored`: the catalog's items by key. Raises RootError, in the end, where a root is suddenly
+    empty.
+    """
     failed = catalog.known_failures()
-    plan = Plan()
     seen: set[str] = set()
     origins: set[str] = set()
+    retried: set[str] = set()
     shown: list[Path] = []  # pictures that rows of tables show
     for count, found in enumerate(scan, 1):
         if isinstance(found, Failure):
@@ -65,8 +72,10 @@ def plan_scan(
         reason, stamp, _ = failed.get(found.key, ("", None, ""))
         if stamp == found.stamp:
             plan.old_failures.append(Failure(found.key, reason))
-        else:
-            _sort(found, stored.get(found.key), known, base, plan)
+        elif _is_due(found, old := stored.get(found.key), known, base, plan):
+            if found.key in failed:
+                retried.add(found.key)
+            yield found, old
     on_progress(Progress("scan", len(seen)))
     prefixes = [key_of(root, base) for root in scan.roots]
     if not allow_empty:
@@ -75,14 +84,12 @@ def plan_scan(
     plan.unseen += [
         item for item in stored.values() if item.key not in seen and _belongs(item, prefixes)
     ]
-    failing = {failure.key for failure in plan.failures + plan.old_failures}
-    failing.update(source.key for source, _ in plan.todo)
+    failing = retried.union(failure.key for failure in plan.failures + plan.old_failures)
     plan.over += [
         key
         for key, (_, _, origin) in failed.items()
         if key not in failing and any(_is_under(origin, prefix) for prefix in prefixes)
     ]
-    return plan
 
 
 @collector.paused()
@@ -94,17 +101,20 @@ def plan_items(sources: Sequence[Source], catalog: Catalog, known: Known, base: 
     digests = (text_digest(source) for source in sources)
     known.look_up(names + [("text", digest) for digest in digests if digest])
     for source in sources:
-        _sort(source, stored.get(source.key), known, base, plan)
+        if _is_due(source, old := stored.get(source.key), known, base, plan):
+            plan.todo.append((source, old))
     return plan
 
 
-def _sort(found: Source, old: StoredItem | None, known: Known, base: Path, plan: Plan) -> None:
+def _is_due(found: Source, old: StoredItem | None, known: Known, base: Path, plan: Plan) -> bool:
+    """Whether there is something to do; the others are noted in `plan`."""
     if old is None or not _same(found, old, base) or not known.all_of(old):
-        plan.todo.append((found, old))
-    elif old.live:
+        return True
+    if old.live:
         plan.unchanged += 1
     else:
         plan.returned.append(old.id)
+    return False
 
 
 def _same(found: Source, old: StoredItem, base: Path) -> bool:

@@ -6,12 +6,13 @@ The three in the middle are the pipeline's; here is what comes before and after.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
 from typing import Literal
 
+from mmsearch import collector
 from mmsearch.catalog.catalog import Catalog
 from mmsearch.catalog.records import EncoderInfo, StoredItem, Write
 from mmsearch.ingest.embed import Embedder
@@ -22,8 +23,9 @@ from mmsearch.ingest.pipeline import (
     Tally,
     Vanished,
     failure_row,
+    has_picture,
 )
-from mmsearch.ingest.plan import Plan, plan_items, plan_scan
+from mmsearch.ingest.plan import Plan, Todo, plan_items, plan_scan
 from mmsearch.layout import Layout
 from mmsearch.pool import default_workers
 from mmsearch.scan import Scan
@@ -85,18 +87,28 @@ class Ingest:
         started = time.perf_counter()
         self._known = Known(self._catalog, whole=True)
         scan = Scan(roots, self._base)
-        plan = plan_scan(
+        stored = {item.key: item for item in self._catalog.stored()}
+        plan = Plan()
+        found = plan_scan(
             scan,
             self._catalog,
+            stored,
             self._known,
             self._base,
+            plan,
             allow_empty=allow_empty,
             on_progress=self._progress,
         )
+        pipeline = self._pipeline()
+        # Where there is no item yet, none can have moved or vanished, whatever is found in the end.
+        interrupted = not stored and self._carry_out_rows(pipeline, found, plan)
+        if not interrupted:
+            with collector.paused():
+                plan.todo += found
         vanished: Vanished = {}
         for item in plan.unseen:
             vanished.setdefault(_identity(item), []).append(item)
-        interrupted = self._carry_out(plan, vanished)
+        interrupted = self._carry_out(pipeline, plan, vanished, interrupted)
         self.replaced.update(
             old.image_digest for _, old in plan.todo if old and old.url and old.image_digest
         )
@@ -121,6 +133,7 @@ class Ingest:
         interrupted = False
         handed_over: set[str] = set()
         rest = iter(sources)
+        pipeline = self._pipeline()
         while not interrupted and (part := list(islice(rest, KNOWN_PER_COMMIT))):
             self._tally.failures += [one for one in part if isinstance(one, Failure)]
             found = [one for one in part if isinstance(one, Source)]
@@ -128,7 +141,7 @@ class Ingest:
             self.replaced.update(
                 old.image_digest for _, old in plan.todo if old and old.image_digest
             )
-            interrupted = self._carry_out(plan, {})
+            interrupted = self._carry_out(pipeline, plan, {})
             handed_over.update(source.key for source in found)
         if not interrupted:
             self._drop_further_pictures(handed_over)
@@ -147,12 +160,8 @@ class Ingest:
             self._catalog.commit(Write(states={"removed": [picture.id for picture in gone]}))
             self.replaced.update(one.image_digest for one in gone if one.image_digest)
 
-    def _carry_out(self, plan: Plan, vanished: Vanished) -> bool:
-        """Commit all of `plan`; True if that was interrupted."""
-        self._tally.failures += plan.failures
-        self._tally.unchanged += plan.unchanged
-        self._commit_known(plan)
-        pipeline = Pipeline(
+    def _pipeline(self) -> Pipeline:
+        return Pipeline(
             self._catalog,
             self._layout,
             self._embedder,
@@ -162,13 +171,42 @@ class Ingest:
             on_progress=self._progress,
             tally=self._tally,
         )
+
+    def _carry_out_rows(self, pipeline: Pipeline, found: Iterator[Todo], plan: Plan) -> bool:
+        """Commit what comes before the first picture while more is found; True if interrupted.
+
+        That picture goes into `plan`. The others may wait until all are known: to decode and encode
+        them takes much longer than to find them.
+        """
+
+        def rows() -> Iterator[Todo]:
+            for todo in found:
+                if has_picture(todo):
+                    plan.todo.append(todo)
+                    return
+                yield todo
+
         try:
-            pipeline.run(plan.todo, vanished)
+            pipeline.run_rows(rows())
+        except KeyboardInterrupt:
+            return True
+        return False
+
+    def _carry_out(
+        self, pipeline: Pipeline, plan: Plan, vanished: Vanished, interrupted: bool = False
+    ) -> bool:
+        """Commit all of `plan`, if `interrupted` only what failed; True if that was interrupted."""
+        self._tally.failures += plan.failures
+        self._tally.unchanged += plan.unchanged
+        self._commit_known(plan)
+        try:
+            if not interrupted:
+                pipeline.run(plan.todo, vanished)
         except KeyboardInterrupt:
             return True
         finally:
             self._tally.failures += plan.old_failures
-        return False
+        return interrupted
 
     def _report(self, seconds: float, interrupted: bool) -> IndexReport:
         tally, embedder = self._tally, self._embedder

@@ -1,0 +1,168 @@
+"""Large tables are read by another process, and give what they would give here."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mmsearch.errors import TableError
+from mmsearch.tables import ahead
+from mmsearch.tables.sources import rows_to_sources
+from mmsearch.types import Failure, Source
+from tests.support import paint
+
+
+@pytest.fixture(autouse=True)
+def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
+    """Every table is a large one; the processes that were started."""
+    processes: list[subprocess.Popen[bytes]] = []
+    real = subprocess.Popen
+
+    def start(*args: Any, **options: Any) -> subprocess.Popen[bytes]:
+        processes.append(real(*args, **options))
+        return processes[-1]
+
+    monkeypatch.setattr(ahead, "LARGE_BYTES", 0)
+    monkeypatch.setattr(subprocess, "Popen", start)
+    return processes
+
+
+def csv_of_everything(folder: Path) -> Path:
+    for name in ("a.png", "b.png"):
+        paint(folder / name, "red")
+    table = folder / "t.csv"
+    table.write_bytes(
+        b"key,title,images,parent_id,price,colour\n"
+        b"1,plain,,,9.5,red\n"
+        b"2,one picture,a.png,,,blue\n"
+        b"3,two and one that is not there,a.png|b.png|c.png,g,7,\n"
+        b"4,on the web,https://example.org/a.jpg,,1,\n"
+        b"1,a key again,,,2,\n"
+        b",,,,,\n"
+        b"5,too,few\n"
+        b"6,n\xff UTF-8,,,,\n"
+        b'7,"an open quote,,,\n'
+    )
+    return table
+
+
+def jsonl_of_everything(folder: Path) -> Path:
+    rows = [
+        {"text": "nested", "sizes": ["S", "M"], "more": {"a": [1, 2.5, None, True]}},
+        {"text": "a number of more than 64 bits", "n": 2**70},
+        {"text": None},
+        {"caption": ["first", "second"], "id": 7},
+    ]
+    table = folder / "t.jsonl"
+    table.write_text("".join(json.dumps(row) + "\n" for row in rows) + "not JSON\n")
+    return table
+
+
+def parquet(folder: Path) -> Path:
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as pq
+
+    table = folder / "t.parquet"
+    pq.write_table(pa.table({"sku": [1, 2], "title": ["a", "b"], "price": [1.5, None]}), table)
+    return table
+
+
+def more_than_is_sent_at_once(folder: Path) -> Path:
+    table = folder / "t.csv"
+    table.write_text("text,n\n" + "".join(f"row {n},{n}\n" for n in range(2_500)))
+    return table
+
+
+@pytest.mark.parametrize(
+    "make", [csv_of_everything, jsonl_of_everything, parquet, more_than_is_sent_at_once]
+)
+def test_another_process_reads_the_same(tmp_path: Path, make: Callable[[Path], Path]) -> None:
+    table = make(tmp_path)
+    here: set[str] = set()
+    there: set[str] = set()
+    expected = list(rows_to_sources(table, "shop/t", here))
+    assert list(ahead.rows_read_ahead(table, "shop/t", there)) == expected
+    assert there == here
+
+
+def test_types_of_values_arrive(tmp_path: Path) -> None:
+    *_, last = ahead.rows_read_ahead(csv_of_everything(tmp_path), "t")
+    assert isinstance(last, Failure)
+    first = next(ahead.rows_read_ahead(csv_of_everything(tmp_path), "t"))
+    assert isinstance(first, Source)
+    assert repr(first.attributes) == "{'price': 9.5, 'colour': 'red'}"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("t.csv", b""),
+        ("t.csv", b"price,colour\n1,red\n"),
+        ("t.jsonl", b"nonsense\n"),
+        ("t.parquet", b"PAR1 and no more"),
+        ("t.xlsx", b"no table"),
+    ],
+)
+def test_a_table_that_cannot_be_read_says_the_same(
+    tmp_path: Path, name: str, content: bytes
+) -> None:
+    table = tmp_path / name
+    table.write_bytes(content)
+    with pytest.raises(TableError) as here:
+        list(rows_to_sources(table, "t"))
+    with pytest.raises(TableError) as there:
+        list(ahead.rows_read_ahead(table, "t"))
+    assert str(there.value) == str(here.value)
+    # Whether reading broke off: then rows may be there all the same, and are not missed.
+    assert (there.value.__cause__ is None) == (here.value.__cause__ is None)
+
+
+def test_rows_before_the_break_are_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks_off(*_: Any) -> Any:
+        yield Failure("t#1", "broken")
+        raise TableError("gone") from OSError("no such device")
+
+    monkeypatch.setattr(ahead, "rows_to_sources", breaks_off)
+    sent = list(ahead._all_of(tmp_path / "t.csv", "t"))
+    assert sent == [[("t#1", "broken")], (set(), "gone", "no such device")]
+
+
+def test_whoever_stops_early_leaves_no_process(
+    tmp_path: Path, started: list[subprocess.Popen[bytes]], capfd: pytest.CaptureFixture[str]
+) -> None:
+    rows = ahead.rows_read_ahead(long_table(tmp_path), "t")
+    next(rows)
+    (process,) = started
+    rows.close()  # type: ignore[attr-defined]
+    assert process.returncode is not None
+    assert capfd.readouterr().err == ""
+
+
+def test_a_process_that_dies_is_an_error(
+    tmp_path: Path, started: list[subprocess.Popen[bytes]]
+) -> None:
+    rows = ahead.rows_read_ahead(long_table(tmp_path), "t")
+    next(rows)
+    started[0].kill()
+    with pytest.raises(TableError, match=r"t\.csv: the process that read it ended with status -9"):
+        list(rows)
+
+
+def test_small_tables_are_read_here(
+    tmp_path: Path, started: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ahead, "LARGE_BYTES", 1_000)
+    assert len(list(ahead.rows_read_ahead(csv_of_everything(tmp_path), "t"))) > 5
+    assert started == []
+
+
+def long_table(folder: Path) -> Path:
+    """More than the process may be ahead with."""
+    table = folder / "t.csv"
+    table.write_text("text,n\n" + "".join(f"row {n:050},{n}\n" for n in range(60_000)))
+    return table
