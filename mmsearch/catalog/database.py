@@ -23,6 +23,7 @@ from mmsearch.lexical.words import searchable, searchable_attributes
 # it nearly.
 CHUNK = 10_000
 MAX_VALUES = 32_000
+MAX_ROWS = 8000  # of one statement, whose text may have a million characters
 
 _T = TypeVar("_T")
 
@@ -138,10 +139,17 @@ def insert_rows(
     """Insert rows with a value for each of the columns.
 
     Many at once: SQLite works on a statement without Python's lock, so that other threads go on.
+    What all of them have in common is bound once, which halves the time of rows of `items`.
     """
-    names = ", ".join(f'"{name}"' for name in columns)
-    places = f"({', '.join('?' * len(columns))})"
-    size = MAX_VALUES // len(columns)
+    every = dict(zip(columns, zip(*rows, strict=True), strict=True))
+    # By ==, as no column holds both 1 and 1.0.
+    common = {name: of[0] for name, of in every.items() if of.count(of[0]) == len(of)}
+    varying = {name: of for name, of in every.items() if name not in common}
+    names = ", ".join(f'"{name}"' for name in (*common, *varying))
+    numbered = (f"?{number}" for number in range(1, len(common) + 1))
+    places = f"({', '.join((*numbered, *'?' * len(varying)))})"
+    values = list(zip(*varying.values(), strict=True))
+    size = min(MAX_ROWS, (MAX_VALUES - len(common)) // max(1, len(varying)))
     start = 0
     while start < len(rows):
         # Halves of halves: a dozen statements for any number of rows, which stay prepared.
@@ -149,7 +157,7 @@ def insert_rows(
             size = (size + 1) // 2
         connection.exec_driver_sql(
             f"INSERT INTO {table} ({names}) VALUES {', '.join([places] * size)}",
-            tuple(chain.from_iterable(rows[start : start + size])),
+            (*common.values(), *chain.from_iterable(values[start : start + size])),
         )
         start += size
 

@@ -76,8 +76,11 @@ def types_of(attributes: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
     """Which types there are under which names, sorted."""
     from mmsearch.filters import type_of
 
-    examples = {(name, type(value)): value for one in attributes for name, value in one.items()}
-    return sorted({(name, type_of(value)) for (name, _), value in examples.items()})
+    # The names and types of a row are mostly those of others.
+    examples = {(*one, *map(type, one.values())): one for one in attributes}
+    return sorted(
+        {(name, type_of(value)) for one in examples.values() for name, value in one.items()}
+    )
 
 
 def learn_types(connection: sa.Connection, types: Sequence[tuple[str, str]]) -> None:

@@ -67,11 +67,10 @@ def searchable_names(attributes: Mapping[str, Any]) -> str:
     found: list[str] = []
     for value in attributes.values():
         if isinstance(value, str):
-            if _is_worded(value):
-                found.append(searchable(value))
+            found.append(value)
         elif isinstance(value, (list, tuple)):
-            found += [searchable(one) for one in value if isinstance(one, str) and _is_worded(one)]
-    return " \n ".join(found)
+            found += [one for one in value if isinstance(one, str)]
+    return " \n ".join([searchable(text) for text in found if _is_worded(text)])
 
 
 def may_differ(new: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
