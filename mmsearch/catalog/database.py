@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
@@ -133,31 +134,55 @@ def to_json(value: Any) -> str:
         return json.dumps(value, allow_nan=False)
 
 
+@dataclass(frozen=True)
+class Rows:
+    """Rows of one table as they are bound to a statement, see `rows_of`.
+
+    `values` are those of the `columns` of one row after the other; `common` is what all rows have.
+    """
+
+    columns: Sequence[str]
+    values: Sequence[Any]
+    common: Mapping[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.values) // len(self.columns)
+
+
+def rows_of(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Rows:
+    """`rows` have a value for each of the columns; the first is a number of their own."""
+    if not rows:
+        return Rows(columns, (), {})
+    first, *others = zip(columns, zip(*rows, strict=True), strict=True)
+    # By ==, as no column holds both 1 and 1.0.
+    common = {name: of[0] for name, of in others if of.count(of[0]) == len(of)}
+    varying = dict([first, *((name, of) for name, of in others if name not in common)])
+    values = chain.from_iterable(zip(*varying.values(), strict=True))
+    return Rows(tuple(varying), tuple(values), common)
+
+
 def insert_rows(
-    connection: sa.Connection, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
+    connection: sa.Connection, table: str, rows: Rows, counted_from: int = 0, **common: Any
 ) -> None:
-    """Insert rows with a value for each of the columns.
+    """Insert rows, the numbers of which are counted from there, with `common` for all of them.
 
     Many at once: SQLite works on a statement without Python's lock, so that other threads go on.
-    What all of them have in common is bound once, which halves the time of rows of `items`.
+    What is common to them is bound once, which halves the time of rows of `items`.
     """
-    every = dict(zip(columns, zip(*rows, strict=True), strict=True))
-    # By ==, as no column holds both 1 and 1.0.
-    common = {name: of[0] for name, of in every.items() if of.count(of[0]) == len(of)}
-    varying = {name: of for name, of in every.items() if name not in common}
-    names = ", ".join(f'"{name}"' for name in (*common, *varying))
-    numbered = (f"?{number}" for number in range(1, len(common) + 1))
-    places = f"({', '.join((*numbered, *'?' * len(varying)))})"
-    values = list(zip(*varying.values(), strict=True))
-    size = min(MAX_ROWS, (MAX_VALUES - len(common)) // max(1, len(varying)))
+    common = {**rows.common, **common}
+    names = ", ".join(f'"{name}"' for name in (*common, *rows.columns))
+    numbered = [f"?{place}" for place in range(2, len(common) + 2)]
+    places = f"({','.join((*numbered, '?1 + ?', *'?' * (len(rows.columns) - 1)))})"
+    size = min(MAX_ROWS, (MAX_VALUES - len(numbered) - 1) // len(rows.columns))
     start = 0
     while start < len(rows):
         # Halves of halves: a dozen statements for any number of rows, which stay prepared.
         while size > len(rows) - start:
             size = (size + 1) // 2
+        values = rows.values[start * len(rows.columns) : (start + size) * len(rows.columns)]
         connection.exec_driver_sql(
-            f"INSERT INTO {table} ({names}) VALUES {', '.join([places] * size)}",
-            (*common.values(), *chain.from_iterable(values[start : start + size])),
+            f"INSERT INTO {table} ({names}) VALUES {','.join([places] * size)}",
+            (counted_from, *common.values(), *values),
         )
         start += size
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from mmsearch.types import FileStamp, Modality
 
 if TYPE_CHECKING:
+    from mmsearch.catalog.database import Rows
     from mmsearch.catalog.wording import Words
 
     PreparedRow = tuple[tuple[Any, ...], Words | None]
@@ -106,14 +107,16 @@ class NewVectors:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Rows of `items` as they are bound to a statement, each with its words (None: has none).
+    """Rows of `items` as they are bound to statements.
 
-    `columns` are those of `new`, the items to come, and of `old`, by id. `types` are those of the
-    attributes of live items, by name.
+    `new` are items to come, numbered from 0, and `words` those of them that have some. `old` are
+    the values of `columns`, and the words, of items that are there, by id. `types` are those of
+    the attributes of live items, by name.
     """
 
+    new: Rows
+    words: Rows
     columns: Sequence[str]
-    new: Sequence[PreparedRow]
     old: Mapping[int, PreparedRow]
     types: Sequence[tuple[str, str]]
 

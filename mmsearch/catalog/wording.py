@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from mmsearch.catalog.database import insert_rows, set_fact
+from mmsearch.catalog.database import Rows, insert_rows, rows_of, set_fact
 from mmsearch.lexical.words import searchable, searchable_names
 
 # Which change last altered the words; changes of numbers and vectors leave them alone.
@@ -46,6 +46,9 @@ class Words(NamedTuple):
     key: str
 
 
+WORD_COLUMNS = "rowid", *Words._fields
+
+
 def item_words(text: str | None, attributes: Mapping[str, Any], key: str | None) -> Words:
     """The words of an item that is to be found by them."""
     return Words(searchable(text), searchable_names(attributes), searchable(key))
@@ -66,9 +69,14 @@ def replace_words(
     come = [(item, *words) for item, words in new.items() if old.get(item) != words]
     if gone:
         connection.exec_driver_sql("DELETE FROM words WHERE rowid = ?", gone)
-    if come:
-        insert_rows(connection, "words", ("rowid", *Words._fields), come)
-    if gone or come:
+        set_fact(connection, WORDS_SEQ, str(seq))
+    insert_words(connection, seq, rows_of(WORD_COLUMNS, come))
+
+
+def insert_words(connection: sa.Connection, seq: int, words: Rows, counted_from: int = 0) -> None:
+    """Part of a transaction: the words of items that have none; see database.insert_rows."""
+    if words:
+        insert_rows(connection, "words", words, counted_from)
         set_fact(connection, WORDS_SEQ, str(seq))
 
 

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from mmsearch.catalog.database import chunks, insert_rows, to_json
+from mmsearch.catalog.database import chunks, insert_rows, rows_of, to_json
 from mmsearch.catalog.records import Prepared
 from mmsearch.catalog.wording import (
+    WORD_COLUMNS,
     Words,
+    insert_words,
     item_words,
     learn_types,
     replace_words,
@@ -38,39 +40,49 @@ def prepare(rows: Sequence[Row]) -> Prepared:
     They all have the same columns, and are whole: nothing is kept of what was in their place.
     """
     if not rows:
-        return Prepared((), (), {}, ())
+        none = rows_of(("id",), ())
+        return Prepared(none, none, (), {}, ())
     plain = [name for name in rows[0] if name != "id" and name not in _IN_JSON]
     take = itemgetter(*plain)
-    new: list[PreparedRow] = []
+    new: list[tuple[Any, ...]] = []
+    new_words: list[tuple[Any, ...]] = []
     old: dict[int, PreparedRow] = {}
     for row in rows:
         told = row.get("told")
         in_json = to_json(row["attributes"]), None if told is None else to_json(told)
-        prepared = (*take(row), *in_json), _words(row)
-        if row["id"] is None:
-            new.append(prepared)
-        else:
-            old[row["id"]] = prepared
-    types = types_of(row["attributes"] for row in rows if row["state"] == "live")
-    return Prepared((*plain, *_IN_JSON), new, old, types)
+        values, words = (*take(row), *in_json), _words(row)
+        if row["id"] is not None:
+            old[row["id"]] = values, words
+            continue
+        if words is not None:
+            new_words.append((len(new), *words))
+        new.append((len(new), *values))
+    columns = *plain, *_IN_JSON
+    return Prepared(
+        rows_of(("id", *columns), new),
+        rows_of(WORD_COLUMNS, new_words),
+        columns,
+        old,
+        types_of(row["attributes"] for row in rows if row["state"] == "live"),
+    )
 
 
 def write_items(connection: sa.Connection, seq: int, rows: Prepared) -> None:
     """Insert or replace whole rows."""
-    columns = (*rows.columns, "seq", "content_seq")
     if rows.new:
         first = 1 + int(connection.exec_driver_sql("SELECT max(id) FROM items").scalar() or 0)
-        new = dict(enumerate(rows.new, first))
-        insert_rows(connection, "items", (*columns, "id"), _values(seq, new))
+        insert_rows(connection, "items", rows.new, first, seq=seq, content_seq=seq)
         _tally(connection, +1, "id >= ?", first)
-        replace_words(connection, seq, {}, _words_of(new))
+        insert_words(connection, seq, rows.words, first)
     if rows.old:
-        sets = ", ".join(f'"{name}" = ?' for name in columns)
+        sets = ", ".join(f'"{name}" = ?' for name in (*rows.columns, "seq", "content_seq"))
         with _counted(connection, rows.old):
             connection.exec_driver_sql(
-                f"UPDATE items SET {sets} WHERE id = ?", _values(seq, rows.old)
+                f"UPDATE items SET {sets} WHERE id = ?",
+                [(*values, seq, seq, item) for item, (values, _) in rows.old.items()],
             )
-        replace_words(connection, seq, stored_words(connection, rows.old), _words_of(rows.old))
+        words = {item: words for item, (_, words) in rows.old.items() if words is not None}
+        replace_words(connection, seq, stored_words(connection, rows.old), words)
     learn_types(connection, rows.types)
 
 
@@ -129,15 +141,6 @@ def write_attributes(
         for item, words in known.items()
     }
     replace_words(connection, seq, known, new)
-
-
-def _values(seq: int, rows: Mapping[int, PreparedRow]) -> list[tuple[Any, ...]]:
-    """Of rows by id: their values, both sequence numbers, and the id."""
-    return [(*values, seq, seq, item) for item, (values, _) in rows.items()]
-
-
-def _words_of(rows: Mapping[int, PreparedRow]) -> dict[int, Words]:
-    return {item: words for item, (_, words) in rows.items() if words is not None}
 
 
 def _words(row: Row) -> Words | None:

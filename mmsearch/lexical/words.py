@@ -70,6 +70,9 @@ def searchable_names(attributes: Mapping[str, Any]) -> str:
             found.append(value)
         elif isinstance(value, (list, tuple)):
             found += [one for one in value if isinstance(one, str)]
+    together = " \n ".join(found)
+    if together.isascii() and _is_worded(together):  # so is each of them, and handed over as it is
+        return together
     return " \n ".join([searchable(text) for text in found if _is_worded(text)])
 
 

@@ -89,7 +89,7 @@ def take_there(rest: Row, columns: Sequence[str]) -> Any:
     found = None
     for name in columns:
         value = rest[name]
-        if value is None or value == [] or (isinstance(value, str) and not value.strip()):
+        if not value.strip() if isinstance(value, str) else value is None or value == []:
             del rest[name]
         elif found is None:
             found = value

@@ -140,7 +140,7 @@ def _csv_rows(reader: Any, lines: _Lines, header: list[str]) -> Iterator[Row | T
             lines.keep_only_first()
             counts = f"{len(cells)} columns where the header has {len(header)}"
             yield TableProblem(f"{counts}; check its quotes and delimiters")
-        elif not all(map(str.isascii, cells)) and any(map(_SURROGATE.search, cells)):
+        elif not all(map(str.isascii, lines.given)) and any(map(_SURROGATE.search, cells)):
             yield TableProblem("not UTF-8; save the file as CSV UTF-8")
         else:
             row = dict(zip(header, cells, strict=True))

@@ -156,8 +156,10 @@ def _take_text(rest: Row, columns: Columns) -> str | None:
             value = texts[0] if texts else None
         if value is not None:
             return clean_text(str(value))
-    parts = [take_there(rest, (name,)) for name in columns.joined]
-    texts = [clean_text(str(part)) for part in parts if part is not None]
+    texts = []
+    for name in columns.joined:
+        if (part := take_there(rest, (name,))) is not None:
+            texts.append(clean_text(str(part)))
     if len(texts) == 1:
         return texts[0] or None
     return ". ".join(t.rstrip(".") if t != texts[-1] else t for t in texts) or None
