@@ -24,7 +24,7 @@ from mmsearch.lexical.words import searchable, searchable_attributes
 # it nearly.
 CHUNK = 10_000
 MAX_VALUES = 32_000
-MAX_ROWS = 8000  # of one statement, whose text may have a million characters
+MAX_ROWS = 8_000  # of one statement, whose text may have a million characters
 
 _T = TypeVar("_T")
 
@@ -170,19 +170,21 @@ def insert_rows(
     What is common to them is bound once, which halves the time of rows of `items`.
     """
     common = {**rows.common, **common}
+    width = len(rows.columns)
+    every = list(rows.values)
+    every[::width] = [counted_from + number for number in every[::width]]
     names = ", ".join(f'"{name}"' for name in (*common, *rows.columns))
-    numbered = [f"?{place}" for place in range(2, len(common) + 2)]
-    places = f"({','.join((*numbered, '?1 + ?', *'?' * (len(rows.columns) - 1)))})"
-    size = min(MAX_ROWS, (MAX_VALUES - len(numbered) - 1) // len(rows.columns))
+    numbered = [f"?{place}" for place in range(1, len(common) + 1)]
+    places = f"({','.join((*numbered, *'?' * width))})"
+    size = min(MAX_ROWS, (MAX_VALUES - len(common)) // width)
     start = 0
     while start < len(rows):
         # Halves of halves: a dozen statements for any number of rows, which stay prepared.
         while size > len(rows) - start:
             size = (size + 1) // 2
-        values = rows.values[start * len(rows.columns) : (start + size) * len(rows.columns)]
         connection.exec_driver_sql(
             f"INSERT INTO {table} ({names}) VALUES {','.join([places] * size)}",
-            (counted_from, *common.values(), *values),
+            (*common.values(), *every[start * width : (start + size) * width]),
         )
         start += size
 
