@@ -27,7 +27,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
         processes.append(real(*args, **options))
         return processes[-1]
 
-    monkeypatch.setattr(ahead, "LARGE_BYTES", 0)
+    monkeypatch.setattr(ahead, "LARGE_BYTES", dict.fromkeys(ahead.LARGE_BYTES, 0))
     monkeypatch.setattr(subprocess, "Popen", start)
     return processes
 
@@ -156,7 +156,7 @@ def test_a_process_that_dies_is_an_error(
 def test_small_tables_are_read_here(
     tmp_path: Path, started: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ahead, "LARGE_BYTES", 1_000)
+    monkeypatch.setitem(ahead.LARGE_BYTES, ".csv", 1_000)
     assert len(list(ahead.rows_read_ahead(csv_of_everything(tmp_path), "t"))) > 5
     assert started == []
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -185,7 +185,20 @@ class Catalog:
         with self._database.reading() as connection:
             result = connection.execution_options(yield_per=CHUNK).execute(query)
             for part in result.partitions(CHUNK):
-                yield [(row.id, row.row if row.state == "live" else None) for row in part]
+                yield [(item, row if state == "live" else None) for item, state, row in part]
+
+    def vector_rows(
+        self, modality: Modality, fingerprint: str
+    ) -> Iterator[Sequence[Sequence[int]]]:
+        """Chunks of (item id, vector row) of all live items that have such a vector, by id."""
+        # CROSS JOIN keeps SQLite from going by digests and sorting what it finds.
+        query = f"""SELECT items.id, embeddings.row FROM items CROSS JOIN embeddings
+            ON embeddings.digest = items.{modality}_digest
+            AND embeddings.modality = ? AND embeddings.fingerprint = ?
+            WHERE items.state = 'live' AND items.{modality}_digest IS NOT NULL ORDER BY items.id"""
+        with self._database.reading() as connection:
+            result = connection.exec_driver_sql(query, (modality, fingerprint))
+            yield from result.partitions(CHUNK)
 
     def count_changes(self, since: int) -> int:
         """How many items an index that has reached `since` would have to replay."""

@@ -128,9 +128,7 @@ def sample_queries(
     """
     groups = [vectors.read(spaced(rows, SAMPLE))]
     other: Modality = "text" if modality == "image" else "image"
-    for chunk in catalog.changes(0, other, info.fingerprint):
-        _, others = live(chunk)
-        if len(others):
-            groups.append(vectors.read(spaced(others, SAMPLE)))
-            break
+    if oldest := next(catalog.vector_rows(other, info.fingerprint), None):
+        others = np.array([row for _, row in oldest], np.int64)
+        groups.append(vectors.read(spaced(others, SAMPLE)))
     return Sample(tuple(groups))
