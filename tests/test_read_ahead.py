@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,8 @@ from mmsearch.tables import ahead
 from mmsearch.tables.sources import rows_to_sources
 from mmsearch.types import Failure, Source
 from tests.support import paint
+
+A_LIST = pickle.dumps([("t#1", "broken")])
 
 
 @pytest.fixture(autouse=True)
@@ -143,14 +146,14 @@ def test_whoever_stops_early_leaves_no_process(
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.parametrize("sent", [b"", A_LIST, A_LIST[:-3]])
 def test_a_process_that_dies_is_an_error(
-    tmp_path: Path, started: list[subprocess.Popen[bytes]]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: bytes
 ) -> None:
-    rows = ahead.rows_read_ahead(long_table(tmp_path), "t")
-    next(rows)
-    started[0].kill()
+    dies = f"import os; os.write(1, {sent!r}); os.kill(os.getpid(), 9)"
+    monkeypatch.setattr(ahead, "_START", dies)
     with pytest.raises(TableError, match=r"t\.csv: the process that read it ended with status -9"):
-        list(rows)
+        list(ahead.rows_read_ahead(csv_of_everything(tmp_path), "t"))
 
 
 def test_small_tables_are_read_here(

@@ -55,7 +55,7 @@ def rows_read_ahead(
             while isinstance(sent := pickle.load(process.stdout), list):
                 for one in sent:
                     yield Source(*one) if len(one) > 2 else Failure(*one)
-        except EOFError:
+        except (EOFError, pickle.UnpicklingError):  # ended, between two lists or within one
             raise TableError(
                 f"{shown(path)}: the process that read it ended with status {process.wait()}; "
                 "check that there is memory left, then run the command again"
