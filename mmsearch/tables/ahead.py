@@ -38,7 +38,7 @@ def rows_read_ahead(
     path: Path, base_key: str, claimed: set[str] | None = None
 ) -> Iterator[Source | Failure]:
     """What sources.rows_to_sources gives; from another process where the table is large."""
-    if not _is_large(path):
+    if not sys.executable or not _is_large(path):
         yield from rows_to_sources(path, base_key, claimed)
         return
     command = [sys.executable, "-c", _START, "\n".join(map(str, sys.path)), str(path), base_key]
