@@ -15,6 +15,7 @@ import numpy.typing as npt
 from mmsearch.adaptation.measure import measure
 from mmsearch.adaptation.objective import Batches, loss_of, plan_of
 from mmsearch.encoders.model_folder import require_writable
+from mmsearch.encoders.text_padding import encode_tokens, token_lengths
 from mmsearch.errors import ModelError
 from mmsearch.images import decode
 from mmsearch.training.losses import MAX_LOG_SCALE
@@ -106,7 +107,9 @@ def fine_tune(
             )
             x = _unit(model.encode_image(encoder.normalised(views)))
             words = [examples.words[row] for row in batch.texts.tolist()]
-            y = _unit(model.encode_text(encoder.tokenizer(words).to(encoder.device)))
+            tokens = encoder.tokenizer(words)
+            tokens = tokens[:, : int(token_lengths(model, tokens).max())]
+            y = _unit(encode_tokens(model, tokens.to(encoder.device)))
             return loss_of(
                 batch,
                 x,

@@ -17,6 +17,7 @@ from mmsearch.encoders.image_head import split_tower
 from mmsearch.encoders.lanes import Lanes, share
 from mmsearch.encoders.memory import keep_freed_memory
 from mmsearch.encoders.preprocess import Preprocess
+from mmsearch.encoders.text_padding import encode_tokens, token_lengths
 from mmsearch.errors import ModelError
 
 if TYPE_CHECKING:
@@ -193,20 +194,17 @@ class OpenClipEncoder:
         if not texts:
             return np.zeros((0, self.dim), dtype=np.float32)
         tokens: torch.Tensor = self.tokenizer(list(texts))  # (n, context)
-        pad = self._pad_id()
-        whole = slice(0, len(texts))
-        if pad is None:
-            return self._encode(whole, lambda part: self._text_features(tokens[part]))
-        # Masked padding changes nothing, so similar lengths share a batch and lose their padding.
-        lengths = (tokens != pad).sum(dim=1)
+        # Similar lengths share a batch.
+        lengths = token_lengths(self.model, tokens)
         order = lengths.argsort(descending=True, stable=True)
 
         def features(part: slice) -> torch.Tensor:
             rows = order[part]
-            return self._text_features(tokens[rows, : int(lengths[rows].max())])
+            short = tokens[rows, : int(lengths[rows].max())]
+            return self._unit(encode_tokens(self.model, self._to_device(short)))
 
         out = np.empty((len(texts), self.dim), dtype=np.float32)
-        out[order.numpy()] = self._encode(whole, features)
+        out[order.numpy()] = self._encode(slice(0, len(texts)), features)
         return out
 
     def _start(
@@ -283,9 +281,6 @@ class OpenClipEncoder:
         batch = pixels.permute(0, 3, 1, 2).float()  # (b, h, w, 3) -> (b, 3, h, w), channels last
         return batch.sub_(self._mean).div_(self._std)
 
-    def _text_features(self, tokens: torch.Tensor) -> torch.Tensor:
-        return self._unit(self.model.encode_text(self._to_device(tokens)))
-
     def _to_device(self, tensor: torch.Tensor) -> torch.Tensor:
         if self.device.type == "cuda":
             return tensor.pin_memory().to(self.device, non_blocking=True)
@@ -309,16 +304,6 @@ class OpenClipEncoder:
 
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-
-    def _pad_id(self) -> int | None:
-        """The padding id where the text tower masks it and may get shorter rows, else None."""
-        text: Any = getattr(self.model, "text", None)
-        kind = type(text).__name__
-        if text is None or kind != "HFTextEncoder":
-            return None
-        if type(text.pooler).__name__ != "MeanPooler":
-            return None
-        return int(text.config.pad_token_id)
 
 
 def load_encoder(

@@ -1,5 +1,7 @@
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,10 +14,11 @@ from mmsearch.encoders.open_clip_encoder import (
     load_open_clip,
     run_in_batches,
 )
+from mmsearch.encoders.text_padding import encode_tokens, token_lengths
 from mmsearch.errors import HubUnreachableError, ModelError
 from mmsearch.models.registry import is_on_disk, list_models
 
-from .conftest import save_tiny_model
+from .conftest import TEXT_CFG, save_tiny_model
 
 
 @pytest.fixture(scope="module")
@@ -182,3 +185,53 @@ def test_list_shows_mini_on_disk_and_finds_cached_weights(tmp_path: Path) -> Non
     snapshot.mkdir(parents=True)
     (snapshot / "open_clip_model.safetensors").touch()
     assert is_on_disk("org/repo")
+
+
+CAPTIONS = ["", "a dog", "a red car in the rain " * 30, "it's 2 o'clock; they're in room 1984", "!"]
+NOT_CAUSAL = {**TEXT_CFG, "no_causal_mask": True, "pool_type": "last"}
+
+
+@pytest.mark.parametrize(
+    ("model_cfg", "shorter"),
+    [
+        ({}, True),
+        ({"custom_text": True}, True),
+        ({"custom_text": True, "text_cfg": NOT_CAUSAL}, False),  # as SigLIP's
+    ],
+)
+def test_texts_lose_their_padding_only_where_it_changes_nothing(
+    tmp_path: Path, model_cfg: dict[str, Any], shorter: bool
+) -> None:
+    import torch
+
+    encoder = load_open_clip(str(save_tiny_model(tmp_path / "m", **model_cfg)), "cpu", batch_size=2)
+    tokens = encoder.tokenizer(CAPTIONS)
+    with torch.inference_mode():
+        whole = encoder.model.encode_text(tokens, normalize=True).numpy()
+    np.testing.assert_allclose(encoder.encode_texts(CAPTIONS), whole, atol=1e-6)
+    lengths = token_lengths(encoder.model, tokens).tolist()
+    assert lengths == ([2, 4, 77, 17, 3] if shorter else [77] * 5)
+
+
+def test_short_texts_train_all_that_whole_ones_do(tiny_folder: Path) -> None:
+    import torch
+
+    model = load_open_clip(str(tiny_folder), "cpu").model
+    tokens = torch.tensor([[49406, 320, 49407, *[0] * 74]])
+
+    def gradients(encode: Callable[[], Any]) -> dict[str, Any]:
+        model.zero_grad()
+        encode().square().sum().backward()
+        return {
+            name: weight.grad.clone()
+            for name, weight in model.named_parameters()
+            if weight.grad is not None
+        }
+
+    whole = gradients(lambda: model.encode_text(tokens, normalize=True)[:, :3])
+    short = gradients(
+        lambda: torch.nn.functional.normalize(encode_tokens(model, tokens[:, :3]))[:, :3]
+    )
+    assert short.keys() == whole.keys()
+    for name, gradient in whole.items():
+        torch.testing.assert_close(short[name], gradient, atol=1e-6, rtol=1e-4)
