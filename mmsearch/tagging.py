@@ -229,7 +229,7 @@ def _chosen(items: list[StoredItem], where: str | Mapping[str, Any] | None) -> l
         (name, type_of(value)) for item in items for name, value in item.attributes.items()
     )
     condition = parse(where, schema) if isinstance(where, str) else from_json(where, schema)
-    return [row for row, item in enumerate(items) if matches(condition, vars(item))]
+    return [row for row, item in enumerate(items) if matches(condition, item.fields)]
 
 
 # ---- the model

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import starmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -135,7 +136,7 @@ class Catalog:
             found = connection.execution_options(yield_per=CHUNK).exec_driver_sql(
                 f"{_SELECT} state <> 'removed'"
             )
-            yield from map(_stored, found)
+            yield from starmap(StoredItem, found)
 
     def item(self, key: str) -> StoredItem | None:
         return self.by_key([key]).get(key)
@@ -144,7 +145,7 @@ class Catalog:
         """Items by key, live or missing; unknown keys are left out."""
         with self._database.reading() as connection:
             rows = connection.exec_driver_sql(f"{_SELECT} key IN {_GIVEN}", (_json(keys),)).all()
-            return {item.key: item for item in map(_stored, rows)}
+            return {item.key: item for item in starmap(StoredItem, rows)}
 
     def further_pictures(self, keys: Iterable[str]) -> dict[str, list[StoredItem]]:
         """By key, the items, live or missing, that are further pictures of that one."""
@@ -153,7 +154,7 @@ class Catalog:
             return found
         among = f"{_SELECT} picture_of IN {_GIVEN} ORDER BY id"
         with self._database.reading() as connection:
-            for item in map(_stored, connection.exec_driver_sql(among, (_json(keys),)).all()):
+            for item in starmap(StoredItem, connection.exec_driver_sql(among, (_json(keys),))):
                 found.setdefault(str(item.picture_of), []).append(item)
         return found
 
@@ -162,7 +163,7 @@ class Catalog:
         among = f"{_SELECT} id IN {_GIVEN} AND state = 'live'"
         with self._database.reading() as connection:
             rows = connection.exec_driver_sql(among, (_json(ids),)).all()
-            return {item.id: item for item in map(_stored, rows)}
+            return {item.id: item for item in starmap(StoredItem, rows)}
 
     def changes(
         self, since: int, modality: Modality, fingerprint: str
@@ -353,6 +354,7 @@ def _by_id(since: int) -> sa.ColumnElement[int]:
 
 
 # As text: they are part of every query, and building a select would take longer than running it.
+# The columns are those of StoredItem.
 _SELECT = """SELECT id, "key", state, origin, "group", path, text, attributes, image_digest,
     text_digest, size_bytes, mtime_ns, told, picture_of, url FROM items WHERE"""
 _GIVEN = "(SELECT value FROM json_each(?))"
@@ -361,25 +363,3 @@ _GIVEN = "(SELECT value FROM json_each(?))"
 def _json(values: Iterable[int | str]) -> str:
     """What stands for the place of `_GIVEN`."""
     return json.dumps(list(values))
-
-
-def _stored(row: Any) -> StoredItem:
-    """From a row of `_SELECT`."""
-    (item, key, state, origin, group, path, text, attributes), rest = row[:8], row[8:]
-    image, text_digest, size_bytes, mtime_ns, told, picture_of, url = rest
-    return StoredItem(
-        item,
-        key,
-        state,
-        origin,
-        group,
-        path,
-        text,
-        json.loads(attributes),
-        image,
-        text_digest,
-        FileStamp(size_bytes, mtime_ns),
-        None if told is None else json.loads(told),
-        picture_of,
-        url,
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -44,13 +45,13 @@ class Space:
     vectors: int
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False)  # not frozen, see types.Source: an index run reads all of them
 class StoredItem:
     """An item as the catalog holds it; `path` and `key` are in key form.
 
     `told`: the attributes that its row or file told of, None where they are just `attributes`.
     `picture_of`: the key of the item whose further picture this is. `url`: where its picture was
-    fetched.
+    fetched. JSON is read when it is asked for.
     """
 
     id: int
@@ -60,13 +61,36 @@ class StoredItem:
     group: str | None
     path: str | None
     text: str | None
-    attributes: Mapping[str, Any]
+    attributes_json: str
     image_digest: bytes | None
     text_digest: bytes | None
-    stamp: FileStamp
-    told: Mapping[str, Any] | None = None
-    picture_of: str | None = None
-    url: str | None = None
+    size_bytes: int
+    mtime_ns: int
+    told_json: str | None
+    picture_of: str | None
+    url: str | None
+    _attributes: dict[str, Any] | None = field(default=None, init=False, repr=False)
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        if self._attributes is None:
+            self._attributes = json.loads(self.attributes_json)
+        assert self._attributes is not None
+        return self._attributes
+
+    @property
+    def told(self) -> dict[str, Any] | None:
+        return None if self.told_json is None else dict(json.loads(self.told_json))
+
+    @property
+    def stamp(self) -> FileStamp:
+        return FileStamp(self.size_bytes, self.mtime_ns)
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What a filter can ask for, see filters.matches."""
+        columns = {"key": self.key, "text": self.text, "group": self.group, "path": self.path}
+        return {**columns, "attributes": self.attributes}
 
     @property
     def live(self) -> bool:
@@ -75,11 +99,12 @@ class StoredItem:
     @property
     def digests(self) -> list[tuple[Modality, bytes]]:
         """What of it should have a vector."""
-        both: list[tuple[Modality, bytes | None]] = [
-            ("image", self.image_digest),
-            ("text", self.text_digest),
-        ]
-        return [(modality, digest) for modality, digest in both if digest is not None]
+        found: list[tuple[Modality, bytes]] = []
+        if self.image_digest is not None:
+            found.append(("image", self.image_digest))
+        if self.text_digest is not None:
+            found.append(("text", self.text_digest))
+        return found
 
 
 @dataclass(frozen=True)

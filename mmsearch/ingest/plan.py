@@ -9,6 +9,7 @@ from typing import Any
 
 from mmsearch import collector
 from mmsearch.catalog.catalog import Catalog
+from mmsearch.catalog.database import to_json
 from mmsearch.catalog.records import StoredItem
 from mmsearch.errors import RootError
 from mmsearch.ingest.attributes import merged
@@ -118,17 +119,22 @@ def _is_due(found: Source, old: StoredItem | None, known: Known, base: Path, pla
 
 
 def _same(found: Source, old: StoredItem, base: Path) -> bool:
-    attributes, told = told_and_given(found, old)
     return (
         _same_picture(found, old, base)
         and found.text == old.text
         and found.group == old.group
         and found.origin == old.origin
         and found.picture_of == old.picture_of
-        # Not by ==, to which 1, 1.0 and True are the same.
-        and repr(attributes) == repr(dict(old.attributes))
-        and repr(told) == repr(old.told)
+        and _same_attributes(found, old)
     )
+
+
+def _same_attributes(found: Source, old: StoredItem) -> bool:
+    if old.told_json is None and to_json(found.attributes) == old.attributes_json:
+        return True  # as most are, and nothing had to be read
+    attributes, told = told_and_given(found, old)
+    # Not by ==, to which 1, 1.0 and True are the same.
+    return repr(attributes) == repr(dict(old.attributes)) and repr(told) == repr(old.told)
 
 
 def _same_picture(found: Source, old: StoredItem, base: Path) -> bool:
@@ -158,8 +164,10 @@ def _require_not_emptied(
     """`shown`: keys of pictures that belong to tables, which may have claimed all of a root."""
     pictures: list[str] | None = None
     for root, prefix in zip(roots, prefixes, strict=True):
+        if any(_is_under(origin, prefix) for origin in origins):
+            continue
         live = sum(item.live and _belongs(item, [prefix]) for item in stored.values())
-        if live and not any(_is_under(origin, prefix) for origin in origins):
+        if live:
             pictures = list(shown) if pictures is None else pictures
             if any(_is_under(picture, prefix) for picture in pictures):
                 continue

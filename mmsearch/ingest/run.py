@@ -87,7 +87,8 @@ class Ingest:
         started = time.perf_counter()
         self._known = Known(self._catalog, whole=True)
         scan = Scan(roots, self._base)
-        stored = {item.key: item for item in self._catalog.stored()}
+        with collector.paused():
+            stored = {item.key: item for item in self._catalog.stored()}
         plan = Plan()
         found = plan_scan(
             scan,

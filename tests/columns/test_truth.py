@@ -55,7 +55,7 @@ class World:
         ids = self.columns.candidates(filter).tolist()
         assert ids == self.catalog.candidates(filter).tolist(), to_text(filter)
         items = self.catalog.items(self.columns.ids.tolist())
-        python = [item for item, row in sorted(items.items()) if matches(filter, vars(row))]
+        python = [item for item, row in sorted(items.items()) if matches(filter, row.fields)]
         assert ids == python, to_text(filter)
         assert self.columns.count(filter) == len(ids)
         return len(ids)
