@@ -15,6 +15,7 @@ def main() -> None:
     """Run the program on `sys.argv`; never returns."""
     # Importing makes many objects and no garbage: 10 ms of collections that find nothing.
     gc.disable()
+    _open_closed_streams()
     if "--socket" in sys.argv:
         from mmsearch.cli import over_socket
 
@@ -34,6 +35,14 @@ def main() -> None:
     from mmsearch.cli import app
 
     app.main()
+
+
+def _open_closed_streams() -> None:
+    """What was closed by whoever started the program (`>&-`) is None to Python: it reads nothing,
+    and what is written there is lost."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115  to the end
 
 
 if __name__ == "__main__":

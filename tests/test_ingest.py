@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -290,6 +291,18 @@ def test_attribute_that_changes_its_type_only_is_a_change(
     table.write_text("key,title,new\nsku1,red thing,true\n")
     collection.index([table])
     assert collection.search("red", to="text", k=1)[0].attributes == {"new": True}
+
+
+def test_attributes_in_another_spelling_of_json_are_no_change(
+    tmp_path: Path, collection: mmsearch.Collection
+) -> None:
+    (tmp_path / "t.csv").write_text("text,price,colour\na red shoe,1.5,red\n")
+    collection.index([tmp_path / "t.csv"])
+    with sqlite3.connect(collection.path / "catalog.sqlite3") as catalog:  # as older versions did
+        spelt = '{"price": 1.5, "colour": "\\u0072ed"}'
+        assert catalog.execute("UPDATE items SET attributes = ?", (spelt,)).rowcount == 1
+    report = collection.index([tmp_path / "t.csv"])
+    assert (report.unchanged, report.changed) == (1, 0)
 
 
 def test_type_that_no_row_has_any_more_is_forgotten(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import pickle
 import subprocess
@@ -11,13 +12,14 @@ from typing import Any
 
 import pytest
 
+import mmsearch
 from mmsearch.errors import TableError
 from mmsearch.tables import ahead
 from mmsearch.tables.sources import rows_to_sources
 from mmsearch.types import Failure, Source
-from tests.support import paint
+from tests.support import ColourEncoder, paint
 
-A_LIST = pickle.dumps([("t#1", "broken")])
+A_LIST = pickle.dumps(([("t#1", "broken")], [], None))
 
 
 @pytest.fixture(autouse=True)
@@ -61,8 +63,9 @@ def jsonl_of_everything(folder: Path) -> Path:
         {"text": None},
         {"caption": ["first", "second"], "id": 7},
     ]
+    deep = '{"text": "deep", "n": ' + "[" * 900 + "]" * 900 + "}\n"
     table = folder / "t.jsonl"
-    table.write_text("".join(json.dumps(row) + "\n" for row in rows) + "not JSON\n")
+    table.write_text("".join(json.dumps(row) + "\n" for row in rows) + "not JSON\n" + deep)
     return table
 
 
@@ -76,6 +79,7 @@ def parquet(folder: Path) -> Path:
 
 
 def more_than_is_sent_at_once(folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
     table = folder / "t.csv"
     table.write_text("text,n\n" + "".join(f"row {n},{n}\n" for n in range(2_500)))
     return table
@@ -132,7 +136,7 @@ def test_rows_before_the_break_are_given(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(ahead, "rows_to_sources", breaks_off)
     sent = list(ahead._all_of(tmp_path / "t.csv", "t"))
-    assert sent == [[("t#1", "broken")], (set(), "gone", "no such device")]
+    assert sent == [([("t#1", "broken")], [], ("gone", "no such device"))]
 
 
 def test_whoever_stops_early_leaves_no_process(
@@ -150,10 +154,62 @@ def test_whoever_stops_early_leaves_no_process(
 def test_a_process_that_dies_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: bytes
 ) -> None:
-    dies = f"import os; os.write(1, {sent!r}); os.kill(os.getpid(), 9)"
+    dies = f"import os, sys; os.write(int(sys.argv[-1]), {sent!r}); os.kill(os.getpid(), 9)"
     monkeypatch.setattr(ahead, "_START", dies)
     with pytest.raises(TableError, match=r"t\.csv: the process that read it ended with status -9"):
         list(ahead.rows_read_ahead(csv_of_everything(tmp_path), "t"))
+
+
+def test_rows_of_a_process_that_dies_are_not_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paint(tmp_path / "shop/loose.png", "blue")
+    more_than_is_sent_at_once(tmp_path / "shop")
+    with mmsearch.open(tmp_path / "c", create=True, encoder=ColourEncoder()) as collection:
+        assert collection.index([tmp_path / "shop"]).added == 2_501
+        monkeypatch.setattr(ahead, "_START", "import os; os.kill(os.getpid(), 9)")
+        report = collection.index([tmp_path / "shop"])
+        assert (report.missing, report.unchanged) == (0, 1)
+        assert [failure.key for failure in report.failures] == ["shop/t.csv"]
+
+
+def test_what_is_printed_while_python_starts_is_no_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/sitecustomize.py").write_text("print('hello', flush=True)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    rows = list(ahead.rows_read_ahead(more_than_is_sent_at_once(tmp_path), "t"))
+    assert len(rows) == 2_500
+
+
+def test_modules_are_found_as_here_whatever_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("csv.py", "mmsearch.py", "pickle.py"):
+        (tmp_path / name).write_text("raise SystemExit(3)")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend("")  # as an interactive Python has it
+    assert len(list(ahead.rows_read_ahead(more_than_is_sent_at_once(tmp_path), "t"))) == 2_500
+
+
+def test_long_cells_that_a_program_allows_are_read(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("text\n" + "x" * 200_000 + "\n")
+    before = csv.field_size_limit(1_000_000)
+    try:
+        (source,) = ahead.rows_read_ahead(table, "t")
+    finally:
+        csv.field_size_limit(before)
+    assert isinstance(source, Source)
+
+
+@pytest.mark.parametrize("executable", ["", "/no/such/python"])
+def test_without_another_process_tables_are_read_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, executable: str
+) -> None:
+    monkeypatch.setattr("sys.executable", executable)
+    assert len(list(ahead.rows_read_ahead(more_than_is_sent_at_once(tmp_path), "t"))) == 2_500
 
 
 def test_small_tables_are_read_here(

@@ -102,7 +102,8 @@ def index(
 def _advise(report: IndexReport, model: str | None, paths: Sequence[Path]) -> None:
     """Say in one line how to get full CLIP quality, if this run used the small bundled model."""
     if model == DEFAULT_MODEL and (report.encoded_images or report.encoded_texts):
-        again = shlex.join(["mmsearch", "index", *(str(path) for path in paths)])
+        names = [f"./{path}" if str(path).startswith("-") else str(path) for path in paths]
+        again = shlex.join(["mmsearch", "index", *names])
         typer.echo(
             "note: this is the small bundled model; for full CLIP quality (downloads weights): "
             f"{render.visible(again)} --collection NEW --model best",

@@ -15,7 +15,7 @@ from mmsearch.ingest.plan import HANDED_OVER
 from mmsearch.layout import Layout
 from mmsearch.tables.columns import IMAGE_COLUMNS, KEY_COLUMNS, picture_columns
 from mmsearch.tables.sources import NO_FILE, row_to_sources
-from mmsearch.tables.values import plain_value
+from mmsearch.tables.values import TOO_DEEP, plain_value
 from mmsearch.types import Failure, Source
 
 ATTRIBUTES = "attributes"
@@ -64,6 +64,8 @@ def _row_to_items(
             json.dumps(plain_value(value), ensure_ascii=False).encode()
     except ImageError as error:
         return [Failure(name, f"row {number}: {error}")]
+    except RecursionError:
+        return [Failure(name, f"row {number}: {TOO_DEEP}")]
     except UnicodeEncodeError:
         shown = name.encode(errors="replace").decode()
         reason = "half a character (a lone surrogate); correct the text"

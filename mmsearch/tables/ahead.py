@@ -6,11 +6,14 @@ would take turns.
 
 from __future__ import annotations
 
+import csv
+import json
 import os
 import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -26,8 +29,8 @@ LARGE_BYTES = {".csv": 4_000_000, ".jsonl": 4_000_000, ".parquet": 400_000}
 
 _ROWS = 1_000  # sent at a time
 _PIPE_BYTES = 1 << 20  # what it may be ahead
-_START = """import sys
-sys.path[:] = sys.argv.pop(1).split("\\n")
+_START = """import json, sys
+sys.path[:] = json.loads(sys.argv.pop(1))
 from mmsearch.tables.ahead import main
 main()"""
 
@@ -38,35 +41,31 @@ def rows_read_ahead(
     path: Path, base_key: str, claimed: set[str] | None = None
 ) -> Iterator[Source | Failure]:
     """What sources.rows_to_sources gives; from another process where the table is large."""
-    if not sys.executable or not _is_large(path):
+    started = _start(path, base_key) if _is_large(path) else None
+    if started is None:
         yield from rows_to_sources(path, base_key, claimed)
         return
-    command = [sys.executable, "-c", _START, "\n".join(map(str, sys.path)), str(path), base_key]
-    # A session of its own: Ctrl-C is for us, and ends it by closing the pipe.
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        pipesize=_PIPE_BYTES,
-        start_new_session=True,
-    ) as process:
-        assert process.stdout is not None
-        try:
-            while isinstance(sent := pickle.load(process.stdout), list):
-                for one in sent:
-                    yield Source(*one) if len(one) > 2 else Failure(*one)
-        except (EOFError, pickle.UnpicklingError):  # ended, between two lists or within one
-            raise TableError(
-                f"{shown(path)}: the process that read it ended with status {process.wait()}; "
-                "check that there is memory left, then run the command again"
-            ) from None
-        finally:
-            process.stdout.close()
-    pictures, error, cause = sent
-    if claimed is not None:
-        claimed |= pictures
-    if error is not None:
-        raise TableError(error) from (None if cause is None else OSError(cause))
+    process, reading = started
+    # The pipe is closed first: a process that still writes ends, and is waited for.
+    with process, open(reading, "rb") as pipe:
+        while True:
+            try:
+                rows, pictures, end = pickle.load(pipe)
+            except (EOFError, pickle.UnpicklingError) as error:  # between two lists, or within one
+                pipe.close()
+                raise TableError(
+                    f"{shown(path)}: the process that read it ended with status {process.wait()}; "
+                    "if it was killed, see that there is more memory left; run the command again"
+                ) from error
+            if claimed is not None:
+                claimed.update(pictures)
+            for one in rows:
+                yield Source(*one) if len(one) > 2 else Failure(*one)
+            if end is not None:
+                break
+    reason, cause = end
+    if reason is not None:
+        raise TableError(reason) from (None if cause is None else OSError(cause))
 
 
 def _is_large(path: Path) -> bool:
@@ -76,29 +75,61 @@ def _is_large(path: Path) -> bool:
         return False  # its reader says why
 
 
-def main() -> None:
-    """The process: sends what it reads in lists, then what it claimed, and how it ended."""
-    path, base_key = sys.argv[1:]
+def _start(path: Path, base_key: str) -> tuple[subprocess.Popen[bytes], int] | None:
+    """The process, and where to read what it sends; None where there can be none.
+
+    It sends through a pipe of its own, as anything may be printed while Python starts.
+    """
+    if os.name != "posix":  # elsewhere it could not be handed a pipe
+        return None
+    # Modules are found as here, wherever the current folder is by now.
+    modules = [*filter(None, map(str, sys.path)), str(Path(__file__).parents[2])]
+    reading, writing = os.pipe()
+    table = str(path), base_key, str(csv.field_size_limit()), str(writing)
     try:
-        with collector.paused():
-            for sent in _all_of(Path(path), base_key):
-                pickle.dump(sent, sys.stdout.buffer, pickle.HIGHEST_PROTOCOL)
-            sys.stdout.buffer.flush()
-    except BrokenPipeError:  # whoever asked wants no more; nor must Python flush on its way out
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _widen(reading)
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-c", _START, json.dumps(modules), *table],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            pass_fds=[writing],
+            start_new_session=True,  # Ctrl-C is for us, and ends it by closing the pipe
+        )
+    except OSError:  # no executable (Python in another program), or no more processes
+        os.close(reading)
+        return None
+    finally:
+        os.close(writing)
+    return process, reading
+
+
+def _widen(pipe: int) -> None:
+    import fcntl
+
+    with suppress(OSError, AttributeError):  # the user's allowance is used up, or not Linux
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+
+
+def main() -> None:
+    """The process: sends (rows, pictures that they claimed, None), at last with how it ended."""
+    path, base_key, longest_cell, writing = sys.argv[1:]
+    csv.field_size_limit(int(longest_cell))
+    with suppress(BrokenPipeError), open(int(writing), "wb") as pipe, collector.paused():
+        for sent in _all_of(Path(path), base_key):
+            pickle.dump(sent, pipe, pickle.HIGHEST_PROTOCOL)
 
 
 def _all_of(path: Path, base_key: str) -> Iterator[Any]:
     claimed: set[str] = set()
-    error = cause = None
-    sent: list[tuple[Any, ...]] = []
+    reason = cause = None
+    rows: list[tuple[Any, ...]] = []
     try:
         for one in rows_to_sources(path, base_key, claimed):
-            sent.append(_of_source(one) if isinstance(one, Source) else (one.key, one.reason))
-            if len(sent) == _ROWS:
-                yield sent
-                sent = []
+            rows.append(_of_source(one) if isinstance(one, Source) else (one.key, one.reason))
+            if len(rows) == _ROWS:
+                yield rows, list(claimed), None
+                rows = []
+                claimed.clear()
     except TableError as exc:
-        error, cause = str(exc), None if exc.__cause__ is None else str(exc.__cause__)
-    yield sent
-    yield claimed, error, cause
+        reason, cause = str(exc), None if exc.__cause__ is None else str(exc.__cause__)
+    yield rows, list(claimed), (reason, cause)

@@ -18,7 +18,7 @@ from mmsearch.tables.columns import (
     take_there_name,
 )
 from mmsearch.tables.files import TableProblem, read_table, shown
-from mmsearch.tables.values import plain_value, typed_cells
+from mmsearch.tables.values import TOO_DEEP, plain_value, typed_cells
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,11 @@ def read_changes(path: Path) -> Iterator[tuple[int, Change | TableProblem]]:
         if key is None:
             yield number, TableProblem(f"no key; name it in one of {', '.join(KEY_COLUMNS)}")
             continue
-        values = typed_cells(rest) if typed else {n: plain_value(v) for n, v in rest.items()}
+        try:
+            values = typed_cells(rest) if typed else {n: plain_value(v) for n, v in rest.items()}
+        except RecursionError:
+            yield number, TableProblem(TOO_DEEP)
+            continue
         yield number, Change(key, values)
 
 

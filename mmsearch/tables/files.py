@@ -61,7 +61,7 @@ def read_table(
     try:
         yield from enumerate(reader(path), start=1)
     except OSError as exc:
-        detail = exc.strerror or str(exc)
+        detail, *_ = (exc.strerror or str(exc) or "no reason").splitlines()  # pyarrow has several
         raise TableError(
             f"{shown(path)}: cannot be read ({detail}); check that it is there and readable"
         ) from exc

@@ -17,7 +17,7 @@ from typing import Any
 from mmsearch.errors import TableError
 from mmsearch.tables.columns import Columns, Row, columns_of, take_there, take_there_name
 from mmsearch.tables.files import TableProblem, read_table, require_content, shown
-from mmsearch.tables.values import clean_text, plain_value, typed_cells
+from mmsearch.tables.values import TOO_DEEP, clean_text, plain_value, typed_cells
 from mmsearch.types import Failure, FileStamp, Source
 
 BETWEEN_PICTURES = "|"  # where one cell names several
@@ -117,7 +117,10 @@ def row_to_sources(
         return [Failure(row_key, f"row {number}: {reason}")]
     if columns.with_nul:
         rest = {name.replace("\0", ""): value for name, value in rest.items()}
-    attributes = typed_cells(rest) if typed else {n: plain_value(v) for n, v in rest.items()}
+    try:
+        attributes = typed_cells(rest) if typed else {n: plain_value(v) for n, v in rest.items()}
+    except RecursionError:
+        return [Failure(row_key, f"row {number}: {TOO_DEEP}")]
     if len(pictures) > 1:
         group = group or key
     if not pictures:

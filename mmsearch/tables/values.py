@@ -13,6 +13,7 @@ from typing import Any
 
 _INT = re.compile(r"[+-]?(0|[1-9][0-9]{0,17})")  # 18 digits fit SQLite; 007 is a name
 _FLOAT = re.compile(r"[+-]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][+-]?[0-9]{1,3})?")
+TOO_DEEP = "one of its values is nested too deeply; make it flatter"
 _SHORT_CELL = 40  # characters; longer ones are seldom equal
 
 
@@ -53,7 +54,10 @@ def _read_cell(cell: str) -> Any:
 
 
 def plain_value(value: Any) -> Any:
-    """A value that JSON can hold: times in ISO form, decimals as floats, raw bytes dropped."""
+    """A value that JSON can hold: times in ISO form, decimals as floats, raw bytes dropped.
+
+    Raises RecursionError for hundreds of lists or mappings within each other.
+    """
     if isinstance(value, str):
         return clean_text(value) or None
     if isinstance(value, float):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -102,3 +104,13 @@ def test_two_ways_to_print_are_one_too_many(cli: Cli, option: str) -> None:
     result = cli("query", "red", "--json", option)
     assert result.exit_code == 2
     assert "choose one" in result.stderr
+
+
+def test_closed_streams_are_no_traceback(tmp_path: Path) -> None:
+    closed = 'exec "$0" -m mmsearch index "$1" --collection "$1/c" <&- >&-'
+    (tmp_path / "a.txt").write_text("a red car")
+    done = subprocess.run(
+        ["sh", "-c", closed, sys.executable, str(tmp_path)], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "Traceback" not in done.stderr
