@@ -24,7 +24,7 @@ from mmsearch.lexical.words import searchable, searchable_attributes
 # it nearly.
 CHUNK = 10_000
 MAX_VALUES = 32_000
-MAX_ROWS = 8_000  # of one statement, whose text may have a million characters
+MAX_ROWS = 4_000  # of one statement, whose text may have a million characters
 
 _T = TypeVar("_T")
 
