@@ -18,7 +18,7 @@ def token_lengths(model: Any, tokens: torch.Tensor) -> torch.Tensor:
     """(n, context) tokens -> (n,): how many of each row matter to an open_clip model."""
     import torch
 
-    text = _text_tower(model)
+    text = text_half(model)
     if _is_masked_mean(text):
         return (tokens != int(text.config.pad_token_id)).sum(dim=1)
     if _is_causal(text):
@@ -31,7 +31,7 @@ def encode_tokens(model: Any, tokens: torch.Tensor) -> torch.Tensor:
 
     `length` is at least the largest of their `token_lengths`.
     """
-    text = _text_tower(model)
+    text = text_half(model)
     if not _is_causal(text):
         whole: torch.Tensor = model.encode_text(tokens)
         return whole
@@ -46,8 +46,14 @@ def encode_tokens(model: Any, tokens: torch.Tensor) -> torch.Tensor:
     return features
 
 
-def _text_tower(model: Any) -> Any:
-    return getattr(model, "text", model)  # a CLIP is its own
+def text_half(model: Any) -> Any:
+    """The module that holds the text tower of an open_clip model; a CLIP is its own."""
+    return getattr(model, "text", model)
+
+
+def pooling(text: Any) -> str:
+    """Which token the vector of such a module comes from, in open_clip's words."""
+    return str(getattr(text, "pool_type", None) or text.text_pool_type)
 
 
 def _is_masked_mean(text: Any) -> bool:
@@ -60,5 +66,4 @@ def _is_causal(text: Any) -> bool:
         return False
     if getattr(text, "cls_emb", None) is not None or getattr(text, "use_pad_mask", False):
         return False
-    pool = getattr(text, "pool_type", None) or text.text_pool_type
-    return bool(pool == "argmax")
+    return pooling(text) == "argmax"

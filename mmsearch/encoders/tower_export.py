@@ -11,6 +11,7 @@ import numpy as np
 
 from mmsearch.encoders import text_tokens
 from mmsearch.encoders.kept_tower import TOKENIZER, WEIGHTS, read_tower, staged, write_settings
+from mmsearch.encoders.text_padding import pooling, text_half
 from mmsearch.encoders.text_tower import bert_settings
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def describe(encoder: OpenClipEncoder) -> Tower:
     kind = type(model).__name__
     if kind not in ("CLIP", "CustomTextCLIP"):
         raise ValueError(f"{kind}: not supported")
-    text = model.text if kind == "CustomTextCLIP" else model
+    text = text_half(model)
     if type(text).__name__ == "HFTextEncoder":
         return _describe_bert(encoder, text)
     return _describe_clip(encoder, text)
@@ -78,7 +79,6 @@ def describe(encoder: OpenClipEncoder) -> Tower:
 def _describe_clip(encoder: OpenClipEncoder, text: Any) -> Tower:
     tokenizer: Any = encoder.tokenizer
     blocks = text.transformer.resblocks
-    pool = getattr(text, "pool_type", None) or text.text_pool_type
     end = int(tokenizer.eot_token_id)
     ends = {"argmax": tokenizer.vocab_size - 1, "eos": getattr(text, "eos_id", -1)}
     _require(type(tokenizer).__name__ == "SimpleTokenizer", "tokenizer")
@@ -86,7 +86,7 @@ def _describe_clip(encoder: OpenClipEncoder, text: Any) -> Tower:
     _require(tokenizer.reduction_fn is None, "reduction")
     _require(tokenizer.context_length == text.context_length, "context length")
     _require(text.attn_mask is not None and getattr(text, "cls_emb", None) is None, "mask")
-    _require(ends.get(pool) == end, "pooling")
+    _require(ends.get(pooling(text)) == end, "pooling")
     _require(type(blocks[0].attn).__name__ == "MultiheadAttention", "attention")
     names = _clip_names(len(blocks))
     state = {key: value for key, value in text.state_dict().items() if _is_text(key)}

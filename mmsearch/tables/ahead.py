@@ -46,23 +46,21 @@ def rows_read_ahead(
         yield from rows_to_sources(path, base_key, claimed)
         return
     process, reading = started
-    # The pipe is closed first: a process that still writes ends, and is waited for.
-    with process, open(reading, "rb") as pipe:
-        while True:
-            try:
+    try:
+        # The pipe is closed first: a process that still writes ends, and is waited for.
+        with process, open(reading, "rb") as pipe:
+            end = None
+            while end is None:
                 rows, pictures, end = pickle.load(pipe)
-            except (EOFError, pickle.UnpicklingError) as error:  # between two lists, or within one
-                pipe.close()
-                raise TableError(
-                    f"{shown(path)}: the process that read it ended with status {process.wait()}; "
-                    "if it was killed, see that there is more memory left; run the command again"
-                ) from error
-            if claimed is not None:
-                claimed.update(pictures)
-            for one in rows:
-                yield Source(*one) if len(one) > 2 else Failure(*one)
-            if end is not None:
-                break
+                if claimed is not None:
+                    claimed.update(pictures)
+                for one in rows:
+                    yield Source(*one) if len(one) > 2 else Failure(*one)
+    except (EOFError, pickle.UnpicklingError) as error:  # it ended between two lists, or within one
+        raise TableError(
+            f"{shown(path)}: the process that read it ended with status {process.returncode}; "
+            "if it was killed, see that there is more memory left; run the command again"
+        ) from error
     reason, cause = end
     if reason is not None:
         raise TableError(reason) from (None if cause is None else OSError(cause))
