@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from mmsearch.encoders.tensor_file import product
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -216,7 +218,7 @@ def free_lanes() -> int:
 def linear(x: Floats, weight: Floats, bias: Floats | None = None) -> Floats:
     """x @ weight.T + bias for x (..., in) and weight (out, in)."""
     flat = x.reshape(-1, x.shape[-1])  # one matrix product instead of a stack of small ones
-    out: Floats = (flat @ weight.T).reshape(*x.shape[:-1], weight.shape[0])
+    out: Floats = product(flat, weight).reshape(*x.shape[:-1], weight.shape[0])
     return out if bias is None else out + bias
 
 

@@ -29,8 +29,7 @@ def update_attributes(catalog: Catalog, wanted: Mapping[str, Mapping[str, Any]])
     """Per key, set the named attributes and remove those that are None.
 
     An item changes as a whole, its further pictures with it, or, with a Failure of its key, not
-    at all. The caller holds the
-    writer's lock.
+    at all. The caller holds the writer's lock.
     """
     updated = unchanged = 0
     failures: list[Failure] = []

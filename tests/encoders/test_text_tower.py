@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mmsearch.encoders.open_clip_encoder import OpenClipEncoder, load_open_clip
+from mmsearch.encoders.tensor_file import product
 from mmsearch.encoders.text_tower import export_text_tower, open_text_tower, tower_folder
 from mmsearch.encoders.tower_export import PROBES
 
@@ -47,6 +48,26 @@ def test_the_mini_tower_answers_like_torch_under_the_same_fingerprint(
     assert tower.fingerprint == encoder.fingerprint
     assert least_cosine(tower.encode_texts(TEXTS), encoder.encode_texts(TEXTS)) >= 0.9999
     assert export_text_tower(encoder) is not None
+
+
+@pytest.mark.parametrize("rows", [1, 4, 32, 33, 100])
+def test_a_product_of_few_rows_is_that_of_many(rows: int) -> None:
+    draw = np.random.default_rng(rows)
+    x = draw.normal(size=(rows, 24)).astype(np.float32)
+    weight = draw.normal(size=(40, 24)).astype(np.float32)
+    ours = product(x, weight)
+    assert ours.dtype == np.float32
+    assert ours.flags.c_contiguous
+    np.testing.assert_allclose(ours, np.einsum("ni,oi->no", x, weight), atol=1e-5)
+
+
+def test_a_text_alone_has_the_vector_that_it_has_among_others(tmp_path: Path) -> None:
+    encoder = load_open_clip(str(save_tiny_model(tmp_path / "m")), "cpu")
+    export_text_tower(encoder)
+    tower = open_text_tower(encoder.fingerprint, encoder.name)
+    assert tower is not None
+    alone = np.concatenate([tower.encode_texts([text]) for text in TEXTS])
+    assert least_cosine(alone, tower.encode_texts(TEXTS)) >= 0.999999
 
 
 def test_clip_token_ids_equal_those_of_open_clip(tmp_path: Path) -> None:
