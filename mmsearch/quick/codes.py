@@ -44,7 +44,10 @@ BITS = 4
 SURE = 4.0  # deviations: of 30,000 best vectors one is missed
 FIRST = 1000  # looked at before anything is known of the k-th best score
 FEW = 4_000  # vectors that are scored as fast as their codes are counted
-_BLOCK = 8_192  # vectors converted to float32 at a time
+_BLOCK = 8_192  # vectors coded at a time
+# Numbers scored at a time: read, widened and multiplied within a core's cache, in half the time that
+# 8,192 vectors at once take (2026-11).
+_NUMBERS = 65_536
 
 
 class Codes:
@@ -104,7 +107,9 @@ class Codes:
         near = estimate + SURE * self._arrays["deviation"] >= least
         near[first] = False
         others = np.flatnonzero(near)
-        return np.concatenate([first, others]), np.concatenate([scores, score(others)])
+        further = score(others)
+        best = further >= least
+        return np.concatenate([first, others[best]]), np.concatenate([scores, further[best]])
 
     def _estimate(self, query: Vectors) -> Vectors:
         """(n,) float32 cosines with the query, more or less."""
@@ -139,9 +144,11 @@ def score_rows(vectors: Halves, rows: Ids, query: Vectors) -> Vectors:
     """
     each = distinct(rows)  # variants of a product have one title, and one row
     scores = np.empty(len(each), np.float32)
-    for start in range(0, len(each), _BLOCK):
-        part = to_float32(vectors[each[start : start + _BLOCK]])
-        scores[start : start + _BLOCK] = np.einsum("nd,d->n", part, query)
+    stored = np.asarray(vectors)  # indexing a np.memmap takes longer
+    step = max(1, _NUMBERS // len(query))
+    for start in range(0, len(each), step):
+        part = to_float32(stored[each[start : start + step]])
+        scores[start : start + step] = np.einsum("nd,d->n", part, query)
     return scores[np.searchsorted(each, rows)]
 
 
