@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mmsearch.catalog import database
 from mmsearch.catalog.catalog import Catalog, Write
 
 COUNTED = """SELECT
@@ -150,3 +153,44 @@ def test_any_number_of_rows_is_written_once(tmp_path: Path, count: int) -> None:
 def _types(path: Path) -> set[tuple[str, str]]:
     with closing(sqlite3.connect(path)) as connection:
         return {(name, JSON_TYPES.get(one, one)) for name, one in connection.execute(TYPES)}
+
+
+def test_a_catalog_whose_creation_was_cut_short_is_made_by_the_next_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "catalog.sqlite3"
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "set_fact", killed)  # all tables are made by then
+        with pytest.raises(KeyboardInterrupt):
+            Catalog(path, create=True)
+    with closing(Catalog(path, create=True)) as catalog:
+        assert catalog.counts()["items"] == 0
+    assert tables(path) == tables_of_a_new_catalog(tmp_path)
+
+
+def test_many_may_create_a_catalog_at_once(tmp_path: Path) -> None:
+    for number in range(10):
+        path = tmp_path / f"{number}.sqlite3"
+        together = threading.Barrier(3)
+
+        def create(path: Path = path, together: threading.Barrier = together) -> None:
+            together.wait()
+            Catalog(path, create=True).close()
+
+        with ThreadPoolExecutor(3) as threads:
+            for done in [threads.submit(create) for _ in range(3)]:
+                done.result()
+
+
+def tables(path: Path) -> set[tuple[str, str]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return set(connection.execute("SELECT type, name FROM sqlite_master"))
+
+
+def tables_of_a_new_catalog(folder: Path) -> set[tuple[str, str]]:
+    Catalog(folder / "new.sqlite3", create=True).close()
+    return tables(folder / "new.sqlite3")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from mmsearch.catalog.schema import meta
 from mmsearch.errors import CorruptionError, SchemaError, StorageError
 from mmsearch.lexical.words import searchable, searchable_attributes
 
+TIMEOUT_S = 30.0  # how long to wait for another process's transaction
 # Every SQLite takes 32,766 bound values a statement: chunks stay well below, what is inserted fills
 # it nearly.
 CHUNK = 10_000
@@ -36,12 +38,12 @@ class Database:
         self.path = path
         self._engine = sa.create_engine(
             f"sqlite:///{path}",
-            connect_args={"timeout": 30},
+            connect_args={"timeout": TIMEOUT_S},
             json_serializer=to_json,
         )
         sa.event.listen(self._engine, "connect", _prepare)
         with self._errors():
-            if create and not sa.inspect(self._engine).has_table(meta.name):
+            if create:
                 self._create()
             self._bring_up_to_date()
 
@@ -68,7 +70,13 @@ class Database:
             yield connection, seq
 
     def _create(self) -> None:
-        with self._engine.begin() as connection:
+        """Make the tables where there are none yet: all of them, or, killed on the way, none."""
+        if sa.inspect(self._engine).has_table(meta.name):
+            return
+        with self._at_once() as connection:
+            # Another process may have been quicker, so there is a second look.
+            if sa.inspect(connection).has_table(meta.name):
+                return
             schema.metadata.create_all(connection)
             for statement in schema.WORD_TABLES:
                 connection.exec_driver_sql(statement)
@@ -85,13 +93,19 @@ class Database:
             )
         if version == schema.SCHEMA_VERSION:
             return
-        with self._engine.connect() as connection:
-            # Python's sqlite3 begins no transaction before DDL: it would commit in pieces.
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        with self._at_once() as connection:
             # Another process may have been quicker, so the version is read again.
             for statement in migrations.statements(int(fact(connection, "schema") or 0)):
                 connection.exec_driver_sql(statement)
             set_fact(connection, "schema", str(schema.SCHEMA_VERSION))
+
+    @contextmanager
+    def _at_once(self) -> Iterator[sa.Connection]:
+        """A transaction for statements that make or change tables."""
+        with self._engine.connect() as connection:
+            # Python's sqlite3 begins no transaction before DDL: it would commit in pieces.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield connection
             connection.commit()
 
     @contextmanager
@@ -200,7 +214,21 @@ def _prepare(connection: Any, _record: Any) -> None:
     # WAL: readers never wait for the writer. FULL: a commit that returned survives a power cut.
     # 64 MiB of pages: in SQLite's own 2 MB the indexes of a million items would be read and written
     # anew for every batch of rows.
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "cache_size=-65536"):
+    _use_wal(connection)
+    for pragma in ("synchronous=FULL", "cache_size=-65536"):
         connection.execute(f"PRAGMA {pragma}").close()
     for function in (searchable, searchable_attributes):  # what the word tables are written with
         connection.create_function(function.__name__, 1, function, deterministic=True)
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    # SQLite itself waits for nobody who turns the same new file to WAL at the same time.
+    until = time.monotonic() + TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").close()
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+        time.sleep(0.01)
