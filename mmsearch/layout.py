@@ -116,15 +116,14 @@ class Layout:
         for directory in (self.root / "vectors", self.root / "index"):
             for path in directory.iterdir() if directory.is_dir() else ():
                 if not path.name.startswith((f"{encoder.fingerprint}.", f"{encoder.fingerprint}-")):
-                    freed += path.stat().st_size
-                    path.unlink()
+                    freed += _bytes(path)
+                    path.unlink(missing_ok=True)
         return freed
 
     def sizes(self) -> dict[str, int]:
         """Bytes of catalog, vectors, index and pictures."""
-        wal = self.root / f"{CATALOG}-wal"
         return {
-            "catalog_bytes": sum(p.stat().st_size for p in (self.catalog, wal) if p.exists()),
+            "catalog_bytes": _bytes(self.catalog) + _bytes(self.root / f"{CATALOG}-wal"),
             "vectors_bytes": _size(self.root / "vectors"),
             "index_bytes": _size(self.root / "index"),
             "pictures_bytes": _size(self.pictures),
@@ -150,4 +149,12 @@ class Layout:
 def _size(directory: Path) -> int:
     if not directory.is_dir():
         return 0
-    return sum(entry.stat().st_size for entry in os.scandir(directory) if entry.is_file())
+    return sum(_bytes(entry) for entry in os.scandir(directory) if entry.is_file())
+
+
+def _bytes(file: Path | os.DirEntry[str]) -> int:
+    """The size of a file; 0 if there is none, for another process may have replaced it by now."""
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0

@@ -116,10 +116,10 @@ class Scan:
     ) -> Iterator[Source | Failure]:
         try:
             for row in rows_read_ahead(Path(table), self._key(table), claimed):
-                if isinstance(row, Source):
-                    yield self._unless_taken(row, owners, table)
-                else:
+                if not isinstance(row, Source):
                     yield row
+                elif row.picture_of is None or owners.get(row.picture_of) == table:
+                    yield self._unless_taken(row, owners, table)
         except TableError as exc:
             if Path(table) in self.roots:
                 raise

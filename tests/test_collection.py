@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -209,6 +210,29 @@ def test_vector_file_cut_short_is_an_error_that_names_the_cure(
         pytest.raises(CorruptionError, match="check --repair"),
     ):
         again.search("red")
+
+
+def test_nothing_is_written_behind_vectors_that_are_gone(collection: mmsearch.Collection) -> None:
+    (vectors,) = (collection.path / "vectors").iterdir()
+    vectors.write_bytes(vectors.read_bytes()[:40])
+    with mmsearch.open(collection.path, encoder=ColourEncoder()) as again:
+        with pytest.raises(CorruptionError, match="check --repair"):
+            again.upsert([{"key": "new", "text": "a new thing"}])
+        again.check(repair=True)
+        assert again.upsert([{"key": "new", "text": "a new thing"}]).added == 1
+
+
+def test_files_that_another_process_replaces_meanwhile_count_as_nothing(
+    collection: mmsearch.Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = collection.path / "index"
+    (folder / "x.tmp").write_bytes(b"a snapshot that is being written")
+    seen = list(os.scandir(folder))
+    (folder / "x.tmp").unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr("mmsearch.layout.os.scandir", lambda _: seen)
+        while_replaced = collection._layout.sizes()["index_bytes"]
+    assert while_replaced == collection._layout.sizes()["index_bytes"]
 
 
 def test_newer_schema_is_refused(collection: mmsearch.Collection) -> None:

@@ -94,6 +94,41 @@ def test_moved_and_renamed_pictures_keep_their_vector(
     assert collection.search("green", k=1)[0].key == "photos/old/verde.png"
 
 
+def test_what_one_product_was_given_is_not_handed_to_another(
+    tmp_path: Path, collection: mmsearch.Collection
+) -> None:
+    paint(tmp_path / "none.png", "white")
+    table = tmp_path / "products.csv"
+    table.write_text("key,title,image\nA,shirt,none.png\nB,shirt,none.png\n")
+    collection.index([table])
+    collection.update({"A": {"stock": 0}})
+    table.write_text("key,title,image\nB,shirt,none.png\nC,shirt,none.png\n")
+    report = collection.index([table])
+    assert (report.added, report.moved, report.missing) == (1, 0, 1)
+    assert {hit.key: hit.attributes for hit in collection.search("shirt")} == {"B": {}, "C": {}}
+
+
+def test_rows_without_a_key_are_known_again_in_another_place(
+    tmp_path: Path, collection: mmsearch.Collection
+) -> None:
+    old, new = tmp_path / "old.csv", tmp_path / "new.csv"
+    old.write_text("title\nshirt\nshoe\n")
+    collection.index([tmp_path])
+    collection.update({"old.csv#2": {"stock": 3}})
+    old.rename(new)
+    report = collection.index([tmp_path])
+    assert (report.moved, report.missing) == (2, 0)
+    assert collection.search("shoe", k=1)[0].attributes == {"stock": 3}
+
+
+def test_folder_whose_name_begins_like_another_is_not_in_it(
+    tmp_path: Path, collection: mmsearch.Collection
+) -> None:
+    collection.index([shop(tmp_path / "photos"), shop(tmp_path / "photos#2")])
+    report = collection.index([tmp_path / "photos"])
+    assert (report.unchanged, report.missing) == (7, 0)
+
+
 def test_duplicate_is_a_second_item_with_the_same_vector(
     tmp_path: Path, collection: mmsearch.Collection
 ) -> None:

@@ -14,7 +14,8 @@ from mmsearch.types import Failure, Source
 from tests.support import ColourEncoder, paint
 from tests.test_upsert import picture
 
-CARD = {"key": "card", "title": "white card", "price": 5, "brand": "Acme"}
+CARD_ATTRIBUTES = {"price": 5, "brand": "Acme"}
+CARD = {"key": "card", "title": "white card", **CARD_ATTRIBUTES}
 
 
 @pytest.fixture
@@ -93,6 +94,54 @@ def test_row_that_fails_leaves_its_pictures_alone(collection: mmsearch.Collectio
     report = collection.upsert([{**CARD, "images": [picture("white"), "nowhere.png"]}])
     assert [failure.key for failure in report.failures] == ["card#2"]
     assert live(collection) == {"card", "card#2"}
+
+
+def test_row_whose_first_picture_is_damaged_leaves_its_item_as_it_was(
+    collection: mmsearch.Collection, tmp_path: Path
+) -> None:
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    collection.upsert([{**CARD, "images": [picture("white"), picture("red")]}])
+    (tmp_path / "blue.png").write_bytes(picture("blue"))
+    report = collection.upsert(
+        [{"key": "card", "title": "blue hat", "images": ["bad.png", "blue.png"]}]
+    )
+    assert [failure.key for failure in report.failures] == ["card"]
+    hit = best(collection, "red")
+    assert (hit.key, hit.text, hit.attributes) == ("card#2", "white card", CARD_ATTRIBUTES)
+
+
+def test_further_pictures_come_and_go_with_the_first(
+    collection: mmsearch.Collection, tmp_path: Path
+) -> None:
+    table = tmp_path / "products.csv"
+    table.write_text("key,title,images\ncard,white card,white.png|red.png\n")
+    (tmp_path / "white.png").write_bytes(b"no picture")
+    paint(tmp_path / "red.png", "red")
+    for _ in range(2):
+        assert [failure.key for failure in collection.index([table]).failures] == ["card"]
+        assert live(collection) == set()
+    paint(tmp_path / "white.png", "white")
+    assert collection.index([table]).failures == ()
+    assert live(collection) == {"card", "card#2"}
+    (tmp_path / "white.png").write_bytes(b"no picture again")
+    for _ in range(2):
+        collection.index([table])
+        assert live(collection) == set()
+    paint(tmp_path / "white.png", "white", size=30)
+    collection.index([table])
+    assert live(collection) == {"card", "card#2"}
+
+
+def test_pictures_of_a_row_whose_key_is_taken_are_not_those_of_the_other(
+    collection: mmsearch.Collection, tmp_path: Path
+) -> None:
+    for colour in ("white", "red", "blue"):
+        paint(tmp_path / f"{colour}.png", colour)
+    (tmp_path / "1.csv").write_text("key,title,image\ncard,white card,white.png\n")
+    (tmp_path / "2.csv").write_text("key,title,images\ncard,red card,red.png|blue.png\n")
+    report = collection.index([tmp_path / "1.csv", tmp_path / "2.csv"])
+    assert [failure.key for failure in report.failures] == ["2.csv"]
+    assert live(collection) == {"card"}
 
 
 def test_update_and_remove_reach_every_picture(collection: mmsearch.Collection) -> None:

@@ -167,11 +167,14 @@ class Spaces:
         with self._database.reading() as connection:
             return {(row.modality, row.digest) for row in connection.execute(query)}
 
-    def head(self, fingerprint: str) -> int:
-        """How many rows of the vector file are committed."""
+    def head(self, fingerprint: str, *, sound: bool = False) -> int:
+        """How many rows of the vector file are committed; `sound`: up to the last of those that no
+        repair has forgotten."""
         end = sa.func.max(batches.c.first_row + batches.c.rows)
+        query = sa.select(end).where(batches.c.fingerprint == fingerprint)
+        if sound:
+            query = query.where(batches.c.checksum != b"")
         with self._database.reading() as connection:
-            query = sa.select(end).where(batches.c.fingerprint == fingerprint)
             return int(connection.execute(query).scalar() or 0)
 
     def batches(self, fingerprint: str) -> list[Batch]:

@@ -58,6 +58,15 @@ class VectorFile:
             ) from error
         return checksum(rows)
 
+    def require(self, rows: int) -> None:
+        """Raises CorruptionError when the file is shorter than so many rows."""
+        size = self.path.stat().st_size if self.path.exists() else 0
+        if size < rows * self._row_bytes:
+            raise CorruptionError(
+                f"{self.path} holds {size // self._row_bytes} vectors but the catalog speaks "
+                f"of {rows}: it was cut short. Run `mmsearch check --repair`"
+            )
+
     def read(self, rows: Rows) -> Vectors:
         """`(n, dim)` float32 rows in the order asked.
 
@@ -75,12 +84,8 @@ class VectorFile:
     def _mapped(self, needed: int) -> npt.NDArray[np.float16]:
         mapped = self._map  # another thread may exchange it
         if mapped is None or len(mapped) < needed:
-            size = self.path.stat().st_size if self.path.exists() else 0
-            if size < needed * self._row_bytes:
-                raise CorruptionError(
-                    f"{self.path} holds {size // self._row_bytes} vectors but the catalog speaks "
-                    f"of {needed}: it was cut short. Run `mmsearch check --repair`"
-                )
+            self.require(needed)
+            size = self.path.stat().st_size
             mapped = self._map = np.memmap(
                 self.path, dtype=np.float16, mode="r", shape=(size // self._row_bytes, self.dim)
             )

@@ -140,7 +140,8 @@ class Embedder:
     def append(self, names: Names, vectors: Vectors) -> NewVectors | None:
         """Write rows behind the committed ones; they count once the result is committed.
 
-        None if there are none. The caller holds the writer's lock. Raises StorageError.
+        None if there are none. The caller holds the writer's lock. Raises StorageError, and
+        CorruptionError where committed rows are gone: they would be filled with zeros.
         """
         if not names:
             return None
@@ -148,7 +149,9 @@ class Embedder:
             info = self._text_tower[0]
         else:
             info = info_of(self.encoder)
-        head = self._catalog.spaces.head(info.fingerprint)
-        checksum = self._layout.vector_file(info).append(head, vectors)
+        spaces, file = self._catalog.spaces, self._layout.vector_file(info)
+        file.require(spaces.head(info.fingerprint, sound=True))
+        head = spaces.head(info.fingerprint)
+        checksum = file.append(head, vectors)
         self._progress(Progress("rows written"))
         return NewVectors(info.fingerprint, head, names, checksum)

@@ -99,6 +99,7 @@ class Pipeline:
         self._progress = on_progress
         self._tally = tally
         self._done = 0
+        self._failed: set[str | None] = set()  # keys of items that could not be read
 
     def run(self, todo: Sequence[Todo], vanished: Vanished) -> None:
         """Commit all of `todo`.
@@ -240,6 +241,8 @@ class Pipeline:
                 if one.error is not None:
                     self._fail(one, write)
                     continue
+                if one.source.picture_of in self._failed:
+                    continue
                 outcome, row = self._row(one, vanished)
                 outcomes[outcome] += 1
                 rows.append(row)
@@ -290,18 +293,23 @@ class Pipeline:
         )
 
     def _fail(self, one: _Decoded, write: Write) -> None:
-        failure = Failure(one.source.key, one.error or "")
+        source = one.source
+        failure = Failure(source.key, one.error or "")
         self._tally.failures.append(failure)
-        if one.source.origin == HANDED_OVER:
+        self._failed.add(source.key)
+        if source.origin == HANDED_OVER:
             return
-        if one.source.url is not None:
+        if source.url is not None:
             # It may well be there the next time; until then the item is as it was.
-            write.failures.append({**failure_row(failure, None), "origin": one.source.origin})
+            write.failures.append({**failure_row(failure, None), "origin": source.origin})
             return
-        write.failures.append(failure_row(failure, one.source))
+        write.failures.append(failure_row(failure, source))
         if one.old is not None:
             # The picture that the old vector stood for is gone; an answer must not show it.
-            write.states.setdefault("missing", []).append(one.old.id)
+            further = self._catalog.further_pictures([source.key]).get(source.key, ())
+            write.states.setdefault("missing", []).extend(
+                item.id for item in (one.old, *further) if item.live
+            )
 
 
 def has_picture(todo: Todo) -> bool:

@@ -15,6 +15,7 @@ from mmsearch.errors import RootError
 from mmsearch.ingest.attributes import merged
 from mmsearch.ingest.known import Known, text_digest
 from mmsearch.scan import Scan, key_of
+from mmsearch.tables.files import is_table_name
 from mmsearch.types import Failure, OnProgress, Progress, Source
 
 # The origin of items that a program handed over: no folder tells of them, so none misses them.
@@ -57,6 +58,7 @@ def plan_scan(
     seen: set[str] = set()
     origins: set[str] = set()
     retried: set[str] = set()
+    failing: set[str | None] = set()
     shown: list[Path] = []  # pictures that rows of tables show
     for count, found in enumerate(scan, 1):
         if isinstance(found, Failure):
@@ -66,6 +68,8 @@ def plan_scan(
             on_progress(Progress("scan", count))
         if found.key in seen:  # two roots that overlap
             continue
+        if found.picture_of in failing:  # a picture of an item that is not there
+            continue
         seen.add(found.key)
         origins.add(found.origin or found.key)
         if found.origin is not None and found.path is not None:
@@ -73,6 +77,7 @@ def plan_scan(
         reason, stamp, _ = failed.get(found.key, ("", None, ""))
         if stamp == found.stamp:
             plan.old_failures.append(Failure(found.key, reason))
+            failing.add(found.key)
         elif _is_due(found, old := stored.get(found.key), known, base, plan):
             if found.key in failed:
                 retried.add(found.key)
@@ -85,11 +90,11 @@ def plan_scan(
     plan.unseen += [
         item for item in stored.values() if item.key not in seen and _belongs(item, prefixes)
     ]
-    failing = retried.union(failure.key for failure in plan.failures + plan.old_failures)
+    here = retried.union(failure.key for failure in plan.failures + plan.old_failures)
     plan.over += [
         key
         for key, (_, _, origin) in failed.items()
-        if key not in failing and any(_is_under(origin, prefix) for prefix in prefixes)
+        if key not in here and any(_is_under(origin, prefix) for prefix in prefixes)
     ]
 
 
@@ -187,4 +192,7 @@ def _belongs(item: StoredItem, prefixes: Sequence[str]) -> bool:
 def _is_under(key: str, prefix: str) -> bool:
     if prefix == ".":
         return not key.startswith("/")
-    return key == prefix or key.startswith((prefix.rstrip("/") + "/", prefix + "#"))
+    if key == prefix or key.startswith(prefix.rstrip("/") + "/"):
+        return True
+    # A row of a table; "photos#2" is not in "photos".
+    return is_table_name(prefix) and key.startswith(f"{prefix}#")

@@ -239,6 +239,13 @@ class Ingest:
 
 
 def _identity(item: StoredItem) -> bytes:
+    """What an item that turns up under another key is recognised by.
+
+    Not what has a key of its own: another product may have the same title, or the same picture in
+    the place of one that it lacks.
+    """
+    if item.origin is not None and not item.key.startswith(f"{item.origin}#"):
+        return item.key.encode()
     return item.image_digest or item.text_digest or item.key.encode()
 
 

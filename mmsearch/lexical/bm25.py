@@ -92,10 +92,6 @@ class Postings:
             len(self._changes), items.astype(np.int32), frequencies.astype(np.float32)
         )
         self._gains.pop(word, None)
-        while self._size > MAX_POSTINGS and len(self._known) > 1:
-            gone, posting = self._known.popitem(last=False)
-            self._gains.pop(gone, None)
-            self._size -= len(posting.ids)
 
     def best(
         self, words: Iterable[Word], k: int, allowed: Ids | None = None
@@ -107,6 +103,7 @@ class Postings:
             rows, gains = self._gains_of(word)
             scores[rows] += gains
             found[rows] = True
+        self._forget()
         if allowed is not None:
             found &= self._last.of(allowed, self._among)
         return self._top(np.flatnonzero(found), scores, k)
@@ -114,11 +111,19 @@ class Postings:
     def having(self, words: Iterable[Word], ids: Ids) -> tuple[int, npt.NDArray[np.bool_]]:
         """How many items have one of these known words, and (n,) which of `ids` do."""
         having = [self._known[word].ids for word in words]
+        self._forget()
         if not any(map(len, having)):
             return 0, np.zeros(len(ids), np.bool_)
         every = having[0] if len(having) == 1 else np.unique(np.concatenate(having))
         places = np.minimum(np.searchsorted(every, ids), len(every) - 1)
         return len(every), every[places] == ids
+
+    def _forget(self) -> None:
+        """Postings above the limit, once a query has what it needs of them."""
+        while self._size > MAX_POSTINGS and len(self._known) > 1:
+            gone, posting = self._known.popitem(last=False)
+            self._gains.pop(gone, None)
+            self._size -= len(posting.ids)
 
     def _set(self, ids: Ids, lengths: Floats) -> None:
         self._ids = ids

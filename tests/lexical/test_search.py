@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from mmsearch.catalog.catalog import Catalog, Write
 from mmsearch.errors import CorruptionError, UsageError
+from mmsearch.lexical import bm25
 
 
 @pytest.fixture
@@ -292,6 +293,17 @@ def test_change_that_leaves_the_words_alone_keeps_the_postings(catalog: Catalog)
     catalog.set_attributes({1: {"brand": "Acme"}})
     assert found(catalog, "acme") == [1]
     assert catalog._lexical._warm is None
+
+
+def test_words_that_exceed_the_memory_for_postings_are_found_all_the_same(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bm25, "MAX_POSTINGS", 3)
+    put(catalog, *(row(f"k{n}", "red shoe") for n in range(3)), row("b", "big bag"), *rest(5))
+    for _ in range(3):
+        assert found(catalog, "red shoe") == [1, 2, 3]
+        assert found(catalog, "bag red") == [4, 1, 2, 3]
+    assert catalog.word_coverage("red bag", np.array([1, 4])).min() > 0
 
 
 def test_long_texts_have_their_true_lengths(catalog: Catalog) -> None:
