@@ -129,6 +129,23 @@ def test_folder_whose_name_begins_like_another_is_not_in_it(
     assert (report.unchanged, report.missing) == (7, 0)
 
 
+def test_first_run_that_is_interrupted_while_it_looks_for_more_reports_its_rows(
+    tmp_path: Path, collection: mmsearch.Collection
+) -> None:
+    paint(tmp_path / "red.png", "red")
+    rows = [f"sku{n},shirt,{'red.png' if n > 4 else ''}" for n in range(1200)]
+    (tmp_path / "products.csv").write_text("\n".join(["key,title,image", *rows]) + "\n")
+
+    def interrupt(progress: mmsearch.Progress) -> None:
+        if progress.step == "scan":
+            raise KeyboardInterrupt
+
+    report = collection.index([tmp_path], on_progress=interrupt)
+    assert (report.added, report.interrupted) == (5, True)
+    assert len(keys(collection, "shirt")) == 5
+    assert collection.index([tmp_path]).added == 1195
+
+
 def test_duplicate_is_a_second_item_with_the_same_vector(
     tmp_path: Path, collection: mmsearch.Collection
 ) -> None:

@@ -101,11 +101,7 @@ class Ingest:
             on_progress=self._progress,
         )
         pipeline = self._pipeline()
-        # Where there is no item yet, none can have moved or vanished, whatever is found in the end.
-        interrupted = not stored and self._carry_out_rows(pipeline, found, plan)
-        if not interrupted:
-            with collector.paused():
-                plan.todo += found
+        interrupted = self._find(found, plan, pipeline, first_run=not stored)
         vanished: Vanished = {}
         for item in plan.unseen:
             vanished.setdefault(_identity(item), []).append(item)
@@ -173,11 +169,14 @@ class Ingest:
             tally=self._tally,
         )
 
-    def _carry_out_rows(self, pipeline: Pipeline, found: Iterator[Todo], plan: Plan) -> bool:
-        """Commit what comes before the first picture while more is found; True if interrupted.
+    def _find(
+        self, found: Iterator[Todo], plan: Plan, pipeline: Pipeline, *, first_run: bool
+    ) -> bool:
+        """Note all that is found in `plan`; True if interrupted.
 
-        That picture goes into `plan`. The others may wait until all are known: to decode and encode
-        them takes much longer than to find them.
+        A first run commits what comes before the first picture while more is found: where there is
+        no item yet, none can have moved or vanished, whatever is found in the end. The others may
+        wait until all are known: to decode and encode them takes much longer than to find them.
         """
 
         def rows() -> Iterator[Todo]:
@@ -188,7 +187,10 @@ class Ingest:
                 yield todo
 
         try:
-            pipeline.run_rows(rows())
+            if first_run:
+                pipeline.run_rows(rows())
+            with collector.paused():
+                plan.todo += found
         except KeyboardInterrupt:
             return True
         return False
