@@ -43,7 +43,8 @@ class Batch:
     """
 
     def __init__(self, texts: Sequence[Sequence[int]]) -> None:
-        """Texts of one length must stand together."""
+        """Texts of one length had better stand together: they are one group."""
+        self._texts = texts
         self.ids: Ids = np.concatenate([np.asarray(text, np.int64) for text in texts])
         self.groups = [
             (len(list(alike)), length) for length, alike in groupby(len(text) for text in texts)
@@ -52,6 +53,10 @@ class Batch:
     def positions(self) -> Ids:
         """(n,) the place of each token in its text."""
         return np.concatenate([np.tile(np.arange(t), b) for b, t in self.groups])
+
+    def without(self, token: int) -> Batch:
+        """The same texts less every such token."""
+        return Batch([[one for one in text if one != token] for text in self._texts])
 
     def split(self, x: Floats) -> Iterator[Floats]:
         """(n, w) -> (b, t, w) of each group."""
@@ -165,13 +170,21 @@ class BertLayers:
         self._eps: float = settings["eps"]
         self._activation = ACTIVATIONS[settings["activation"]]
         self._first_position: int = settings["first_position"]
+        # Towers kept without it: RoBERTa counts positions from behind its padding, BERT's is 0.
+        self._padding: int = settings.get("padding", max(0, self._first_position - 1))
         self._projection: str = settings["projection"]
 
     def __call__(self, batch: Batch) -> Floats:
+        positions = batch.positions()
+        shown = batch.ids != self._padding
+        if not shown.all():
+            # A text spells out padding. Masked, it is as good as absent, except that BERT goes on
+            # counting positions there; RoBERTa does not.
+            batch = batch.without(self._padding)
+            positions = batch.positions() if self._first_position else positions[shown]
         at = "transformer.embeddings."
         x = self._rows(at + "word_embeddings", batch.ids)  # (n,) -> (n, w)
-        places = batch.positions() + self._first_position
-        x = x + self._rows(at + "position_embeddings", places)
+        x = x + self._rows(at + "position_embeddings", positions + self._first_position)
         x = x + self._rows(at + "token_type_embeddings", np.zeros(1, dtype=np.int64))
         x = self._norm(x, at + "LayerNorm")
         for layer in range(self._layers):

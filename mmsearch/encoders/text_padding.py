@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 
 
 def token_lengths(model: Any, tokens: torch.Tensor) -> torch.Tensor:
-    """(n, context) tokens -> (n,): how many of each row matter to an open_clip model."""
+    """(n, context) tokens -> (n,): how many from the start of each row an open_clip model needs."""
     import torch
 
     text = text_half(model)
     if _is_masked_mean(text):
-        return (tokens != int(text.config.pad_token_id)).sum(dim=1)
+        # Up to the last that is seen: a text may spell out padding, which is masked there as well.
+        seen = tokens != int(text.config.pad_token_id)
+        return tokens.shape[1] - seen.flip(1).int().argmax(dim=1)
     if _is_causal(text):
         return tokens.argmax(dim=1) + 1  # the largest number ends a text, and is pooled
     return torch.full(tokens.shape[:1], tokens.shape[1])

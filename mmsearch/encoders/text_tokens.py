@@ -44,7 +44,7 @@ class TextTokens:
             self._load()
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """One list of ids per text, special tokens included, no padding."""
+        """One list of ids per text, special tokens included, no padding behind them."""
         cleaned = [clean(text, lower=self._lower) for text in texts]
         found = [self._by_table(text) for text in cleaned]
         left = [text for text, ids in zip(cleaned, found, strict=True) if ids is None]

@@ -134,6 +134,7 @@ def bert_settings(
         "layers": config["num_hidden_layers"],
         "eps": config.get("layer_norm_eps", 1e-12),
         "activation": activation,
+        "padding": config.get("pad_token_id") or 0,
         "first_position": config["pad_token_id"] + 1 if kind in _ROBERTA else 0,
         "projection": projection,
     }

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 # float16 embeddings stay above 0.99999.
 MIN_COSINE = 0.9999
 
-# Long and short, cases, digits, punctuation, contractions, entities, other scripts, emptiness.
+# Long and short, cases, digits, punctuation, contractions, entities, other scripts, emptiness,
+# padding as BERT and RoBERTa spell it, and what it is in CLIP.
 PROBES = (
     "a red car",
     "A Dog Running on the BEACH at sunset, waves behind it!",
@@ -35,6 +36,8 @@ PROBES = (
     "  tabs\tand\nnew lines  ",
     "IMG_2041.JPG (copy) #3 @home 50% off",
     "antidisestablishmentarianism",
+    "[PAD] a <pad> red [PAD] [PAD] car <pad>",
+    "!~ wow !",
     "a photo of many things on a wooden table near a window " * 12,
 )
 
