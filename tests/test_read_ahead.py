@@ -78,6 +78,16 @@ def parquet(folder: Path) -> Path:
     return table
 
 
+def parquet_beyond_the_year_9999(folder: Path) -> Path:
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as pq
+
+    table = folder / "t.parquet"
+    when = pa.array([1, 400_000_000_000], pa.timestamp("s"))
+    pq.write_table(pa.table({"title": ["a", "b"], "when": when}), table)
+    return table
+
+
 def more_than_is_sent_at_once(folder: Path) -> Path:
     folder.mkdir(exist_ok=True)
     table = folder / "t.csv"
@@ -86,7 +96,14 @@ def more_than_is_sent_at_once(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "make", [csv_of_everything, jsonl_of_everything, parquet, more_than_is_sent_at_once]
+    "make",
+    [
+        csv_of_everything,
+        jsonl_of_everything,
+        parquet,
+        parquet_beyond_the_year_9999,
+        more_than_is_sent_at_once,
+    ],
 )
 def test_another_process_reads_the_same(tmp_path: Path, make: Callable[[Path], Path]) -> None:
     table = make(tmp_path)

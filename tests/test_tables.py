@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import time
 import unicodedata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from mmsearch.errors import TableError
+from mmsearch.tables.columns import by_folded, take_name, take_there
 from mmsearch.tables.files import TableProblem, read_table
 from mmsearch.tables.sources import rows_to_sources
+from mmsearch.tables.values import plain_value
 from mmsearch.types import Failure, Source
 from tests import bad_images
 
@@ -36,6 +40,14 @@ def write_parquet(path: Path, rows: list[dict[str, Any]]) -> Path:
     import pyarrow.parquet as pq
 
     pq.write_table(pa.Table.from_pylist(rows), path)
+    return path
+
+
+def write_arrow(path: Path, columns: dict[str, Any]) -> Path:
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table(columns), path)
     return path
 
 
@@ -161,9 +173,32 @@ def test_broken_csv_rows_cost_only_themselves(tmp_path: Path) -> None:
     assert reasons == [
         "row 2: 1 columns where the header has 2; check its quotes and delimiters",
         "row 3: not UTF-8; save the file as CSV UTF-8",
-        "row 4: 1 columns where the header has 2; check its quotes and delimiters",
+        "row 4: a quote in it is never closed; close it",
     ]
     assert [f.text for f in found if isinstance(f, Source)] == ["one", "five", "six"]
+
+
+def test_an_unclosed_quote_in_the_last_column_swallows_no_rows(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", 'n,text\n1,"one\n2,two\n3,three\n')
+    failure, *others = rows_to_sources(path, "t.csv")
+    assert failure == Failure("t.csv#1", "row 1: a quote in it is never closed; close it")
+    assert [f.text for f in others if isinstance(f, Source)] == ["two", "three"]
+
+
+@pytest.mark.parametrize("quoted_too", [False, True])
+def test_an_unclosed_quote_early_in_a_large_file_costs_one_row_and_little_time(
+    tmp_path: Path, quoted_too: bool
+) -> None:
+    cell = '"a shoe, red"' if quoted_too else "a red shoe"
+    rows = [f"{n},{cell},{n:030}\n" for n in range(110_000)]
+    rows[3] = rows[3].replace(f"{cell}", '"a shoe')
+    path = write(tmp_path / "t.csv", "n,text,m\n" + "".join(rows))
+    assert path.stat().st_size > 5_000_000
+    started = time.perf_counter()
+    found = [(number, type(row)) for number, row in read_table(path)]
+    assert time.perf_counter() - started < 10  # to read on at every row would take an hour
+    assert len(found) == len(rows)
+    assert [number for number, kind in found if kind is TableProblem] == [4]
 
 
 def test_a_quoted_cell_may_span_lines(tmp_path: Path) -> None:
@@ -174,6 +209,33 @@ def test_a_quoted_cell_may_span_lines(tmp_path: Path) -> None:
 def test_a_cell_beyond_csvs_own_limit_costs_only_its_row(tmp_path: Path) -> None:
     found = list(rows_to_sources(write(tmp_path / "t.csv", f"text\n{'x' * 200_000}\nok\n"), "t"))
     assert [type(f) for f in found] == [Failure, Source]
+
+
+@pytest.mark.parametrize("line", ["a line, with a comma\n", 'one ""quoted"" word\n', "a line\n\n"])
+@pytest.mark.parametrize("characters", [200_000, 2_000_000])
+def test_a_long_cell_of_many_lines_costs_only_its_row(
+    tmp_path: Path, line: str, characters: int
+) -> None:
+    long = line * (characters // len(line))
+    rows = [f'a,"{long}",1\n', "b,ok,2\n", f'c,"{long}","3"\n', 'd,"ok",4\n']
+    path = write(tmp_path / "t.csv", "id,text,n\n" + "".join(rows))
+    problem = TableProblem("field larger than field limit (131072); shorten it")
+    assert list(read_table(path)) == [
+        (1, problem),
+        (2, {"id": "b", "text": "ok", "n": "2"}),
+        (3, problem),
+        (4, {"id": "d", "text": "ok", "n": "4"}),
+    ]
+
+
+def test_rows_between_two_unclosed_quotes_are_no_cell(tmp_path: Path) -> None:
+    rows = [f"{n},a red shoe,9.99\n" for n in range(20_000)]
+    rows[1] = '1,"a shoe,9.99\n'
+    rows[15_000] = '15000,"a hat,9.99\n'
+    path = write(tmp_path / "t.csv", "n,text,price\n" + "".join(rows))
+    found = list(read_table(path))
+    assert len(found) == len(rows)
+    assert [number for number, row in found if isinstance(row, TableProblem)] == [2, 15_001]
 
 
 @pytest.mark.parametrize(
@@ -198,6 +260,9 @@ def test_parquet_without_texts_and_images_names_its_columns(tmp_path: Path) -> N
     [
         ("t.csv", b"", "the file is empty"),
         ("t.csv", "text,n\n".encode("utf-16"), "its header is not UTF-8"),
+        ("t.csv", b'text,"two\nl\xe9nes"\n1,2\n', "its header is not UTF-8"),
+        ("t.csv", b'text,"two\nl\0nes"\n1,2\n', "its header is not UTF-8"),
+        ("t.csv", b'text,"price\n1,2\n', "a quote in its header is never closed"),
         ("t.csv", b"text,a,a\n1,2,3\n", "two columns are called 'a'"),
         ("t.jsonl", b"\x89PNG\r\n\x1a\n", "none of its first rows can be read"),
         ("t.parquet", b"no parquet", "not a whole parquet file"),
@@ -229,6 +294,108 @@ def test_parquet_rows_have_their_own_types(tmp_path: Path) -> None:
     found = sources(write_parquet(tmp_path / "t.parquet", rows))
     assert [s.key for s in found] == [f"B{n}" for n in range(3000)]
     assert found[7].attributes == {"n": 7, "at": "2024-01-02", "x": None}
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "shown"),
+    [
+        ("timestamp[s]", 400_000_000_000, "timestamp[ms] 14645-06-30 15:06:40.000"),
+        ("date32", 40_000_000, "date32[day] <value out of range: 40000000>"),
+        ("duration[s]", 2**62, "duration[s] 4611686018427387904"),
+    ],
+)
+def test_a_parquet_value_that_python_cannot_hold_costs_only_its_row(
+    tmp_path: Path, kind: str, value: int, shown: str
+) -> None:
+    pa = pytest.importorskip("pyarrow")
+    table = {"text": ["a", "b", "c"], "when": pa.array([1, value, 2], pa.type_for_alias(kind))}
+    first, problem, last = read_table(write_arrow(tmp_path / "t.parquet", table))
+    assert [row["text"] for _, row in (first, last) if isinstance(row, dict)] == ["a", "c"]
+    assert isinstance(problem[1], TableProblem)
+    assert problem[1].reason.startswith(f"the {shown} in 'when' cannot be read (")
+    assert problem[1].reason.endswith("; correct it")
+
+
+def test_parquet_nanoseconds_are_cut_off(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    nanoseconds = 1_700_000_000_000_000_001
+    table = {
+        "text": ["a"],
+        "at": pa.array([nanoseconds], pa.timestamp("ns")),
+        "there": pa.array([nanoseconds], pa.timestamp("ns", "Asia/Tokyo")),
+        "time": pa.array([1_001], pa.time64("ns")),
+        "took": pa.array([1_001], pa.duration("ns")),
+        "nothing": pa.array([None], pa.timestamp("ns")),
+    }
+    (source,) = sources(write_arrow(tmp_path / "t.parquet", table))
+    assert source.attributes == {
+        "at": "2023-11-14T22:13:20",
+        "there": "2023-11-15T07:13:20+09:00",
+        "time": "00:00:00.000001",
+        "took": "0:00:00.000001",
+        "nothing": None,
+    }
+
+
+def test_parquet_text_that_is_not_utf8_costs_only_its_row(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    text = pa.array([b"a", b"caf\xe9", b"c"]).view(pa.string())
+    found = [row for _, row in read_table(write_arrow(tmp_path / "t.parquet", {"text": text}))]
+    problem = TableProblem("holds text that is not UTF-8; write the file again")
+    assert found == [{"text": "a"}, problem, {"text": "c"}]
+
+
+def test_values_of_numpy_are_what_they_hold() -> None:
+    values = {
+        "i": np.int64(49),
+        "b": np.bool_(True),
+        "f": np.float32(1.5),
+        "d": np.float64(2.5),
+        "nan": np.float64("nan"),
+        "nans": np.array([np.nan, 1], np.float32),
+        "s": np.str_("e\u0301"),
+        "strings": np.array(["a", "b"]),
+        "grid": np.array([[1, 2], [3, 4]]),
+        "objects": np.array([None, "x", np.int8(3)], object),
+        "day": np.datetime64("2026-01-02"),
+        "at": np.datetime64("2026-01-02T03:04:05.123456789"),
+        "times": np.array(["2026-01-02", "NaT"], "M8[ns]"),
+        "nested": {"n": [np.uint8(7)]},
+    }
+    expected = {
+        "i": 49,
+        "b": True,
+        "f": 1.5,
+        "d": 2.5,
+        "nan": None,
+        "nans": [None, 1.0],
+        "s": "\u00e9",
+        "strings": ["a", "b"],
+        "grid": [[1, 2], [3, 4]],
+        "objects": [None, "x", 3],
+        "day": "2026-01-02",
+        "at": "2026-01-02T03:04:05.123456",
+        "times": ["2026-01-02T00:00:00", None],
+        "nested": {"n": [7]},
+    }
+    assert repr(plain_value(values)) == repr(expected)
+
+
+@pytest.mark.parametrize("value", [object(), b"x", bytearray(b"x"), memoryview(b"x")])
+def test_what_is_no_value_is_dropped(value: object) -> None:
+    assert plain_value(value) is None
+
+
+@pytest.mark.parametrize("value", [Path("a/b"), {1}, 1j, np.longdouble(1)])
+def test_other_values_are_their_words(value: object) -> None:
+    assert plain_value(value) == str(value)
+
+
+def test_cells_are_looked_for_in_what_numpy_holds() -> None:
+    row = {"id": np.array([]), "sku": np.float32(7), "image": np.array(["a", "b"])}
+    assert take_name(row, by_folded(tuple(row)), ("id", "sku")) == "7"
+    assert take_there(row, ["image"]) == ["a", "b"]
+    assert row == {}
 
 
 def test_all_three_formats_give_the_same_sources(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -108,6 +109,67 @@ def test_row_that_fails_leaves_its_item_and_the_others_alone(
     (hit,) = collection.search("red", to="image", k=5)
     assert (hit.key, hit.attributes) == ("a", {"price": 1})
     assert collection.status().failures == 0  # nothing to remember: the caller was told
+
+
+def test_numbers_of_numpy_are_numbers(collection: mmsearch.Collection) -> None:
+    row = {
+        "key": np.int64(7),
+        "text": "red thing",
+        "price": np.int64(49),
+        "sale": np.bool_(True),
+        "weight": np.float32("nan"),
+        "attributes": {"sizes": np.array([38, 39])},
+    }
+    assert collection.upsert([row]).failures == ()
+    expected = {"price": 49, "sale": True, "weight": None, "sizes": [38, 39]}
+    assert attributes(collection, "7") == expected
+    (hit,) = collection.search("red", where="price < 50 and sale = true")
+    assert hit.key == "7"
+    assert collection.upsert([row]).unchanged == 1
+
+
+def test_updates_take_numbers_of_numpy(collection: mmsearch.Collection) -> None:
+    collection.upsert([{"key": "a", "text": "x"}])
+    new = {"price": np.int64(3), "sizes": np.array([1, 2]), "sale": np.bool_(True)}
+    assert collection.update({"a": new}).failures == ()
+    assert attributes(collection, "a") == {"price": 3, "sizes": [1, 2], "sale": True}
+    assert collection.update({"a": new}).unchanged == 1
+
+
+def test_an_array_names_pictures_as_a_list_does(
+    collection: mmsearch.Collection, tmp_path: Path
+) -> None:
+    paint(tmp_path / "red.png", "red")
+    names = np.array(["red.png", str(tmp_path / "blue.png")])
+    contents = np.array([picture("green"), paint(tmp_path / "blue.png", "blue")], dtype=object)
+    report = collection.upsert(
+        [
+            {"key": "a", "images": names},
+            {"key": "b", "images": contents},
+            {"key": "c", "image": np.zeros((4, 4, 3), np.uint8)},
+            {"key": "d", "text": "words", "images": np.array([])},
+        ]
+    )
+    assert [failure.key for failure in report.failures] == ["c"]
+    assert "must be a file's path" in report.failures[0].reason
+    keys = {hit.key for hit in collection.search("red", to="image", k=9)}
+    assert keys == {"a", "a#2", "b", "b#2"}
+    assert attributes(collection, "d") == {}
+
+
+def test_failures_are_named_as_their_items_are(
+    collection: mmsearch.Collection, tmp_path: Path
+) -> None:
+    for colour in ("red", "blue"):
+        paint(tmp_path / f"{colour}.png", colour)
+    collection.upsert([{"key": 1.0, "images": ["red.png", "blue.png"]}])
+    report = collection.upsert([{"key": 1.0, "images": ["red.png", "gone.png"]}])
+    assert [failure.key for failure in report.failures] == ["1#2"]
+    assert report.unchanged == 1
+    keys = {hit.key for hit in collection.search("red", to="image", k=9)}
+    assert keys == {"1", "1#2"}  # the second stays until its picture can be read
+    report = collection.upsert([{"key": " e\u0301 "}, {"key": "\0", "text": "nothing"}])
+    assert [failure.key for failure in report.failures] == ["\u00e9", "row 2"]
 
 
 def test_kept_pictures_go_with_the_last_item_that_shows_them(

@@ -16,6 +16,7 @@ from typing import Any
 from mmsearch import collector
 from mmsearch.catalog.catalog import Catalog
 from mmsearch.catalog.records import StoredItem
+from mmsearch.tables.values import python_value
 from mmsearch.types import Failure, UpdateReport
 
 # One transaction each: a crash leaves whole items, and readers see progress.
@@ -44,7 +45,8 @@ def update_attributes(catalog: Catalog, wanted: Mapping[str, Mapping[str, Any]])
             if item is None:
                 failures.append(Failure(str(key), "no item has this key"))
                 continue
-            if reason := _why_not(wanted[key]):
+            new = _plain(wanted[key])
+            if reason := _why_not(new):
                 failures.append(Failure(key, reason))
                 continue
             if item.picture_of is not None:
@@ -53,7 +55,7 @@ def update_attributes(catalog: Catalog, wanted: Mapping[str, Mapping[str, Any]])
                 continue
             same = True
             for one in (item, *further.get(key, ())):
-                attributes = _given(one, wanted[key])
+                attributes = _given(one, new)
                 if _differs(attributes, one.attributes):
                     changed[one.id], were[one.id] = attributes, one.attributes
                     same = False
@@ -62,6 +64,16 @@ def update_attributes(catalog: Catalog, wanted: Mapping[str, Mapping[str, Any]])
         if changed:
             catalog.set_attributes(changed, were)
     return UpdateReport(updated, unchanged, tuple(failures))
+
+
+def _plain(attributes: Any) -> Any:
+    """With Python's values in the place of NumPy's."""
+    if not isinstance(attributes, Mapping):
+        return attributes
+    return {
+        name: value if type(value) in _SCALARS else python_value(value)
+        for name, value in attributes.items()
+    }
 
 
 def _given(item: StoredItem, wanted: Mapping[str, Any]) -> dict[str, Any]:

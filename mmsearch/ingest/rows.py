@@ -13,9 +13,15 @@ from mmsearch.images import read
 from mmsearch.ingest.kept import keep_picture
 from mmsearch.ingest.plan import HANDED_OVER
 from mmsearch.layout import Layout
-from mmsearch.tables.columns import IMAGE_COLUMNS, KEY_COLUMNS, picture_columns
+from mmsearch.tables.columns import (
+    IMAGE_COLUMNS,
+    KEY_COLUMNS,
+    by_folded,
+    picture_columns,
+    take_name,
+)
 from mmsearch.tables.sources import NO_FILE, row_to_sources
-from mmsearch.tables.values import TOO_DEEP, plain_value
+from mmsearch.tables.values import TOO_DEEP, plain_value, python_value
 from mmsearch.types import Failure, Source
 
 ATTRIBUTES = "attributes"
@@ -47,10 +53,10 @@ def _row_to_items(
 ) -> list[Source | Failure]:
     cells = {str(name): value for name, value in row.items() if name != ATTRIBUTES}
     more = row.get(ATTRIBUTES) or {}
-    columns = {name.strip().lower(): name for name in cells}
-    keys = [cells[columns[name]] for name in KEY_COLUMNS if name in columns]
-    name = next((str(key) for key in keys if key is not None and str(key).strip()), None)
-    if name is None:
+    columns = by_folded(tuple(cells))
+    # As its item's key is: a failure of one of its pictures keeps the item that is there.
+    name = take_name(dict(cells), columns, KEY_COLUMNS)
+    if not name:
         return [Failure(f"row {number}", "it has no key; give each item a key that stays its own")]
     if not isinstance(more, Mapping):
         return [Failure(name, f"its attributes must be a mapping, not {type(more).__name__}")]
@@ -82,6 +88,7 @@ def _row_to_items(
 
 def _named(cell: Any, layout: Layout, kept: set[bytes]) -> Any:
     """The same picture, or list of pictures, with the names of files in the place of bytes."""
+    cell = python_value(cell)
     if isinstance(cell, list | tuple):
         return [_named(one, layout, kept) for one in cell]
     if isinstance(cell, bytes | bytearray):

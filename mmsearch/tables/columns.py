@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from mmsearch.tables.values import clean_text
+from mmsearch.tables.values import clean_text, python_value
 
 Row = dict[str, Any]
 
@@ -88,7 +88,7 @@ def take_there(rest: Row, columns: Sequence[str]) -> Any:
     """`take_first` of columns that are all there."""
     found = None
     for name in columns:
-        value = rest[name]
+        value = python_value(rest[name])
         if not value.strip() if isinstance(value, str) else value is None or value == []:
             del rest[name]
         elif found is None:

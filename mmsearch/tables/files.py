@@ -24,7 +24,9 @@ from mmsearch.tables.columns import CONTENT_COLUMNS, Row, folded
 TABLE_SUFFIXES = frozenset({".csv", ".jsonl", ".parquet"})
 
 _BATCH_ROWS = 1024
+_LONGEST_ROW = 16 << 20  # characters, held in memory to find where a csv row ends
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_QUOTED = re.compile('"[^"]*"')
 
 
 @dataclass(frozen=True)
@@ -83,18 +85,23 @@ class _Lines:
         self._lines = lines
         self._returned: deque[str] = deque()
         self.given: list[str] = []
+        self.ended = False  # whether a line was asked for after the last one
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
-        line = self._returned.popleft() if self._returned else next(self._lines)
+        line = self._returned.popleft() if self._returned else next(self._lines, None)
+        if line is None:
+            self.ended = True
+            raise StopIteration
         self.given.append(line)
         return line
 
     def keep_only_first(self) -> None:
         self._returned.extendleft(reversed(self.given[1:]))
         self.given.clear()
+        self.ended = False
 
 
 def _read_csv(
@@ -104,8 +111,6 @@ def _read_csv(
         first = next((line for line in file if line.strip()), None)
         if first is None:
             raise TableError(f"{shown(path)}: the file is empty; delete it or fill it")
-        if _SURROGATE.search(first) or "\0" in first:
-            raise TableError(f"{shown(path)}: its header is not UTF-8; save it as CSV UTF-8")
         # The delimiter that splits the header most: csv.Sniffer guesses from prose as well.
         delimiter = max(",;\t", key=lambda d: len(next(csv.reader([first], delimiter=d), [])))
         lines = _Lines(itertools.chain([first], file))
@@ -114,6 +119,10 @@ def _read_csv(
             header = [name.strip() for name in next(reader)]
         except csv.Error as exc:
             raise TableError(f"{shown(path)}: unreadable header ({exc}); correct it") from exc
+        if any("\0" in name or _SURROGATE.search(name) for name in header):
+            raise TableError(f"{shown(path)}: its header is not UTF-8; save it as CSV UTF-8")
+        if lines.ended:
+            raise TableError(f"{shown(path)}: a quote in its header is never closed; close it")
         twice = sorted({name for name in header if name and header.count(name) > 1})
         if twice:
             raise TableError(f"{shown(path)}: two columns are called {twice[0]!r}; rename one")
@@ -122,6 +131,7 @@ def _read_csv(
 
 
 def _csv_rows(reader: Any, lines: _Lines, header: list[str]) -> Iterator[Row | TableProblem]:
+    # An unclosed quote swallows the rows after it: wherever it may be one, they are given back.
     named = all(header)
     while True:
         lines.given.clear()
@@ -130,13 +140,18 @@ def _csv_rows(reader: Any, lines: _Lines, header: list[str]) -> Iterator[Row | T
         except StopIteration:
             return
         except csv.Error as exc:
-            lines.keep_only_first()
-            yield TableProblem(f"{exc}; check its quotes")
+            if _read_to_its_end(lines, reader.dialect.delimiter, len(header)):
+                yield TableProblem(f"{exc}; shorten it")
+            else:
+                lines.keep_only_first()
+                yield TableProblem(f"{exc}; check its quotes")
             continue
         if not cells:
             continue
-        if len(cells) != len(header):
-            # An unclosed quote swallows the rows after it: give them back.
+        if lines.ended:  # the reader asked for more
+            lines.keep_only_first()
+            yield TableProblem("a quote in it is never closed; close it")
+        elif len(cells) != len(header):
             lines.keep_only_first()
             counts = f"{len(cells)} columns where the header has {len(header)}"
             yield TableProblem(f"{counts}; check its quotes and delimiters")
@@ -147,6 +162,24 @@ def _csv_rows(reader: Any, lines: _Lines, header: list[str]) -> Iterator[Row | T
             if not named:
                 row.pop("", None)
             yield row
+
+
+def _read_to_its_end(lines: _Lines, delimiter: str, columns: int) -> bool:
+    """Whether the row that csv gave up is a whole one, and no quote was left open.
+
+    Its other lines are then read: quotes pair in a whole row, where delimiters stand around them.
+    """
+    quotes = sum(line.count('"') for line in lines.given)
+    length = sum(map(len, lines.given))
+    while quotes % 2 and length < _LONGEST_ROW and (line := next(lines, "")):
+        quotes += line.count('"')
+        length += len(line)
+    row = _QUOTED.sub('""', "".join(lines.given).replace('""', ""))  # short enough for csv
+    try:
+        (cells,) = csv.reader([row], delimiter=delimiter, strict=True)
+    except csv.Error:
+        return False
+    return len(cells) == columns
 
 
 def _read_jsonl(path: Path) -> Iterator[Row | TableProblem]:
@@ -192,18 +225,53 @@ def _read_parquet(
 
 
 def _batch_rows(batch: Any) -> Iterator[Row | TableProblem]:
+    batch = _in_microseconds(batch)
     try:
         rows = batch.to_pylist()
-    except UnicodeDecodeError:
+    except (ValueError, OverflowError):
         rows = None  # one row's; to read them one by one takes ten times as long
     if rows is not None:
         yield from rows
         return
     for start in range(batch.num_rows):
+        yield _row(batch.slice(start, 1))
+
+
+def _in_microseconds(batch: Any) -> Any:
+    """The same rows without nanoseconds, which Python's times cannot hold."""
+    kinds = [_python_type(kind) for kind in batch.schema.types]
+    if kinds == batch.schema.types:
+        return batch
+    columns = [
+        column if column.type == kind else column.cast(kind, safe=False)
+        for column, kind in zip(batch.columns, kinds, strict=True)
+    ]
+    return type(batch).from_arrays(columns, batch.schema.names)
+
+
+def _python_type(kind: Any) -> Any:
+    import pyarrow as pa
+
+    if getattr(kind, "unit", None) != "ns":
+        return kind
+    if pa.types.is_timestamp(kind):
+        return pa.timestamp("us", kind.tz)
+    return pa.time64("us") if pa.types.is_time(kind) else pa.duration("us")
+
+
+def _row(batch: Any) -> Row | TableProblem:
+    """The only row of a batch."""
+    row = {}
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
         try:
-            yield batch.slice(start, 1).to_pylist()[0]
+            (row[name],) = column.to_pylist()
         except UnicodeDecodeError:
-            yield TableProblem("holds text that is not UTF-8; write the file again")
+            return TableProblem("holds text that is not UTF-8; write the file again")
+        except (ValueError, OverflowError) as exc:  # a date after the year 9999
+            value = column.to_string(skip_new_lines=True)[1:-1]
+            reason = f"the {column.type} {value} in {name!r} cannot be read ({exc})"
+            return TableProblem(f"{reason}; correct it")
+    return row
 
 
 def shown(path: Path) -> str:

@@ -53,15 +53,25 @@ def _read_cell(cell: str) -> Any:
     return clean_text(text)
 
 
+def python_value(value: Any) -> Any:
+    """What a scalar or an array of NumPy holds, as Python's own; anything else as it is."""
+    if not (hasattr(value, "dtype") and hasattr(value, "tolist")):
+        return value
+    if str(value.dtype).endswith("64[ns]"):  # times, of which tolist makes integers
+        value = value.astype(f"{value.dtype.kind}8[us]")
+    return value.tolist()
+
+
 def plain_value(value: Any) -> Any:
     """A value that JSON can hold: times in ISO form, decimals as floats, raw bytes dropped.
 
+    Scalars and arrays of NumPy are what they hold. An object that has no form in words is dropped.
     Raises RecursionError for hundreds of lists or mappings within each other.
     """
     if isinstance(value, str):
         return clean_text(value) or None
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
+        return float(value) if math.isfinite(value) else None
     if isinstance(value, decimal.Decimal):
         return float(value) if value.is_finite() else None
     if isinstance(value, datetime.datetime | datetime.date | datetime.time):
@@ -72,4 +82,11 @@ def plain_value(value: Any) -> Any:
         return [plain_value(v) for v in value]
     if value is None or isinstance(value, bool | int):
         return value
-    return None if isinstance(value, bytes) else str(value)
+    if isinstance(value, bytes | bytearray | memoryview):
+        return None
+    own = python_value(value)
+    if type(own) is not type(value):
+        return plain_value(own)
+    kind: Any = type(value)
+    wordless = kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__
+    return None if wordless else str(value)
