@@ -33,7 +33,7 @@ ARROWS = {
     "catalog": GROUND | {"collector", "durable", "halves", "lexical", "filters"},
     "lexical": GROUND | {"last"},
     "columns": GROUND | {"catalog", "filters", "lexical"},
-    "index": GROUND | {"durable", "halves", "last", "onnx_runtime"},
+    "index": GROUND | {"durable", "halves", "last", "onnx_runtime", "ranking"},
     "filters": GROUND,
     "ranking": GROUND,
     "models": GROUND | {"encoders"},

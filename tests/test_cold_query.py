@@ -168,6 +168,19 @@ def test_equal_pictures_come_in_the_order_of_their_age(grown: Path) -> None:
     assert len(set(scores)) < len(scores)
 
 
+def test_of_many_equal_texts_the_oldest_come(tmp_path: Path, mini: Painted) -> None:
+    """More of them than a ranking takes; a change moves one to the end of the exact index."""
+    lines = ["key,title,price", *(f"k{number:03},red shoe,{number}" for number in range(450))]
+    shoes = tmp_path / "shoes.csv"
+    with mmsearch.open(tmp_path, create=True, encoder=mini) as collection:
+        shoes.write_text("\n".join(lines))
+        collection.index([shoes])
+        shoes.write_text("\n".join(lines).replace("k002,red shoe,2", "k002,red shoe,1000"))
+        collection.index([shoes])
+    hits = compare(tmp_path, "red shoe", 6, "text").hits
+    assert [hit.key for hit in hits] == [f"k{number:03}" for number in range(6)]
+
+
 def test_texts_are_searched_if_asked_for(grown: Path) -> None:
     (hit,) = compare(grown, "a text", 10, "text").hits
     assert hit.relevance is None, "one text is no measure"

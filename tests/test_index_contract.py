@@ -154,6 +154,50 @@ def test_a_query_has_the_same_answer_alone_as_among_many() -> None:
         np.testing.assert_array_equal(own_ids, those)
 
 
+def exact(count: int, dim: int, seed: int) -> np.ndarray:
+    """Unit rows whose products have no rounding, where `dim` is a power of 4."""
+    rows = np.random.default_rng(seed).integers(0, 2, (count, dim)).astype(np.float32)
+    return (2 * rows - 1) / np.float32(dim**0.5)
+
+
+@pytest.mark.parametrize("queries", [1, products.FEWEST])
+@pytest.mark.parametrize("max_copied", [0, 700, faiss_index.MAX_COPIED])
+@pytest.mark.parametrize("k", [1, 6, 199, 480, 2_400])
+def test_of_many_equal_vectors_the_smallest_ids_are_taken(
+    monkeypatch: pytest.MonkeyPatch, queries: int, max_copied: int, k: int
+) -> None:
+    monkeypatch.setattr(faiss_index, "MAX_COPIED", max_copied)
+    brute, index = BruteForceIndex(16), FaissIndex(16)
+    draw = np.random.default_rng(k)
+    vectors = exact(4, 16, 1)[draw.integers(0, 4, 2_500)]
+    ids, again = draw.permutation(2_500), draw.integers(0, 2_500, 50)
+    for one in (brute, index):
+        one.add(ids, vectors)
+        one.remove(again)
+        one.add(np.unique(again), vectors[: len(np.unique(again))])
+    asked = exact(queries, 16, k)
+    for allowed in (None, np.arange(0, 2_500, 4), np.arange(1, 2_500)):
+        scores, found = index.search(asked, k, allowed)
+        expected, truth = brute.search(asked, k, allowed)
+        np.testing.assert_array_equal(scores, expected)
+        np.testing.assert_array_equal(found, truth)
+
+
+@pytest.mark.parametrize("dim", [7, 48, 100])
+def test_among_many_queries_equal_vectors_are_cut_as_alone(dim: int) -> None:
+    draw = np.random.default_rng(dim)
+    rows = draw.normal(size=(300, dim)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    index = FaissIndex(dim)
+    index.add(draw.permutation(6_000), rows[draw.integers(0, 300, 6_000)])  # each some 20 times
+    for k in (10, 31, 200, 1_500):
+        scores, ids = index.search(rows[:40], k)
+        for query, own_scores, own_ids in zip(rows, scores, ids, strict=False):
+            (every,), (names,) = index.search(query[None], 6_000)
+            np.testing.assert_array_equal(own_scores, every[:k])
+            np.testing.assert_array_equal(own_ids, names[:k])
+
+
 def test_snapshot_returns_the_index_it_was_taken_of(tmp_path: Path) -> None:
     index = FaissIndex(DIM, seq=0)
     index.add(np.array([3, 5]), unit(2, 1))

@@ -16,7 +16,7 @@ from mmsearch.index.engine import EngineIndex
 from mmsearch.index.faiss_index import FaissIndex
 from mmsearch.index.goals import Goals
 from mmsearch.index.planner import Choice, in_bytes, memory_bytes
-from mmsearch.index.stored import ROWS_AT_A_TIME, RowStore, scores_of
+from mmsearch.index.stored import ROUNDING, ROWS_AT_A_TIME, RowStore, scores_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -38,8 +38,6 @@ TRIED = (400, 1200, 3200)  # each only where the one before is too few
 # worth it where fewer candidates do then.
 CANDIDATES_PER_LIST = 5
 MORE_STEPS = 2
-# An item as good as the k-th nearest counts as found; rounding of an inner product in float32.
-TIE_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,7 +184,8 @@ def found_by_depth(
     """Number of candidates, up to `most` -> recall@K with them, in the sample's worst group."""
     candidates = index.candidates(sample.queries, most, probes)
     scores = scores_of(store, sample.queries, candidates, index.rows)
-    good = np.isfinite(scores) & (scores >= least[:, None] - TIE_TOLERANCE)
+    # An item as good as the k-th nearest counts as found.
+    good = np.isfinite(scores) & (scores >= least[:, None] - ROUNDING)
     hits = np.minimum(np.cumsum(good, axis=1), K) / min(K, len(index))
     return {
         depth: sample.worst(hits[:, min(depth, most) - 1]) for depth in CANDIDATES if depth <= most

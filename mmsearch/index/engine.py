@@ -66,5 +66,9 @@ class EngineIndex(Protocol):
         ...
 
     def search(self, queries: Vectors, k: int, allowed: Ids | None = None) -> tuple[Vectors, Ids]:
-        """Exact scores and ids, each (n, min(k, size)), best first, ties by ascending id."""
+        """Exact scores and ids, each (n, min(k, size)), best first, ties by ascending id.
+
+        Of many vectors that equal the k-th the smallest ids are taken: of all by the exact kind, of
+        those that it scores by another.
+        """
         ...

@@ -64,7 +64,7 @@ def latency_ms(kind: KindName, count: int, dim: int) -> float:
 
 
 def lists_for(kind: KindName, count: int) -> int:
-    """1, or a power of two near one list per 1,000 vectors."""
+    """1, or a power of two near one list per VECTORS_PER_LIST."""
     if kind != "ivf":
         return 1
     wanted = max(count / VECTORS_PER_LIST, 1)

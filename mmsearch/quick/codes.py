@@ -28,7 +28,7 @@ import numpy as np
 
 from mmsearch.durable import replacing
 from mmsearch.halves import to_float32
-from mmsearch.ranking.ranked import distinct
+from mmsearch.ranking.ranked import distinct, score
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -45,8 +45,8 @@ SURE = 4.0  # deviations: of 30,000 best vectors one is missed
 FIRST = 1000  # looked at before anything is known of the k-th best score
 FEW = 4_000  # vectors that are scored as fast as their codes are counted
 _BLOCK = 8_192  # vectors coded at a time
-# Numbers scored at a time: read, widened and multiplied within a core's cache, in half the time that
-# 8,192 vectors at once take (2026-11).
+# Numbers scored at a time: read, widened and multiplied within a core's cache, in half the time of
+# 8,192 vectors at once (2026-11).
 _NUMBERS = 65_536
 
 
@@ -138,17 +138,14 @@ class Codes:
 
 
 def score_rows(vectors: Halves, rows: Ids, query: Vectors) -> Vectors:
-    """(n,) float32 cosines of the query (d,) with rows of a vector file.
-
-    Equal rows have equal scores, wherever they stand: not so with a matrix product.
-    """
+    """(n,) float32 cosines of the query (d,) with rows of a vector file."""
     each = distinct(rows)  # variants of a product have one title, and one row
     scores = np.empty(len(each), np.float32)
     stored = np.asarray(vectors)  # indexing a np.memmap takes longer
     step = max(1, _NUMBERS // len(query))
     for start in range(0, len(each), step):
         part = to_float32(stored[each[start : start + step]])
-        scores[start : start + step] = np.einsum("nd,d->n", part, query)
+        scores[start : start + step] = score(part, query)
     return scores[np.searchsorted(each, rows)]
 
 

@@ -15,7 +15,7 @@ from mmsearch.errors import UsageError
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from mmsearch.types import Ids
+    from mmsearch.types import Ids, Vectors
 
     Floats = npt.NDArray[np.float64]
     Rows = npt.NDArray[np.intp]
@@ -34,6 +34,15 @@ class Ranked:
     def head(self, k: int) -> Ranked:
         """The best `k`."""
         return Ranked(self.ids[:k], self.scores[:k])
+
+
+def score(vectors: Vectors, query: Vectors) -> Vectors:
+    """(n,) float32 inner products of rows (n, d) with the query (d,).
+
+    Equal rows have equal scores, wherever they stand: not so with a matrix product.
+    """
+    scores: Vectors = np.einsum("nd,d->n", vectors, query)
+    return scores
 
 
 def best_first(scores: npt.NDArray[np.floating], ids: Ids) -> Rows:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmsearch.pool import Threads
-from mmsearch.ranking.ranked import Ranked, distinct, ranked
+from mmsearch.ranking.ranked import Ranked, distinct, ranked, score
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -226,7 +226,7 @@ class Rankings:
         others = others[self._indexes.has(modality, others)]
         if len(others):
             vectors = self._indexes.get(modality).vectors(others)
-            cosines[np.searchsorted(ids, others)] = vectors @ search.vectors[modality]
+            cosines[np.searchsorted(ids, others)] = score(vectors, search.vectors[modality])
         return cosines
 
     def _by_words(self, text: str, lexical: Ranked) -> Floats:

@@ -20,6 +20,7 @@ from mmsearch.index.codes import Codes
 from mmsearch.index.engine import Plan
 from mmsearch.index.goals import Goals
 from mmsearch.index.planner import Choice
+from mmsearch.index.stored import nearest, scores_of
 from tests.index.worlds import Stored, clustered, store_of
 
 DIM = 32
@@ -121,6 +122,21 @@ def test_changes_are_found_at_once(choice: Choice, tmp_path: Path) -> None:
     np.testing.assert_allclose(scores[:, 0], 1, atol=1e-3)
     assert np.isin(ids, moved).mean() > 0.9  # equal vectors are not likely, but allowed
     np.testing.assert_array_equal(index.vectors(moved), new)
+
+
+@pytest.mark.parametrize("count", [3, 5, 97, 1003, 9_001])
+@pytest.mark.parametrize("queries", [1, 5, 8])
+def test_equal_vectors_score_equally_wherever_they_stand(
+    count: int, queries: int, tmp_path: Path
+) -> None:
+    store = store_of(tmp_path, np.repeat(clustered(1, 100), count, axis=0))
+    asked, places = clustered(queries, 100, seed=3), np.arange(count)
+    refined = scores_of(store, asked, np.tile(places, (queries, 1)), places)
+    np.testing.assert_array_equal(refined, np.repeat(refined[:, :1], count, axis=1))
+    k = count // 2 + 1
+    scores, ids = nearest(store, asked, places, places, k)
+    np.testing.assert_array_equal(scores, refined[:, :k])
+    np.testing.assert_array_equal(ids, np.tile(places[:k], (queries, 1)))
 
 
 def test_equal_vectors_come_by_ascending_id(tmp_path: Path) -> None:

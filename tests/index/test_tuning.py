@@ -131,6 +131,16 @@ def test_a_modality_without_vectors_cannot_be_tuned(numbers: Path) -> None:
         tune(Layout(numbers), Goals(), modality="image")
 
 
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_vector_or_two_can_be_tuned(size: int, tmp_path: Path) -> None:
+    path = tmp_path / ".mmsearch"
+    with mmsearch.open(path, create=True, encoder=NumberEncoder()) as opened:
+        opened.upsert([{"key": str(n), "text": str(n)} for n in range(size)])
+    (tuning,) = tune(Layout(path), Goals(latency_ms=10_000))
+    assert (tuning.size, tuning.queries, tuning.chosen.kind) == (size, size, "exact")
+    assert [hit.key for hit in nearest(path, "0", k=1)] == ["0"]
+
+
 def test_the_command_prints_a_table_or_json(numbers: Path) -> None:
     options = ["--recall", "0.9", "--latency", "10s", "--collection", str(numbers)]
     table = CliRunner().invoke(app, ["tune", *options, "--dry-run"])
