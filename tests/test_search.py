@@ -175,6 +175,92 @@ def test_pages_miss_nothing_and_repeat_nothing(
     assert len(seen) == count
 
 
+@pytest.fixture
+def lamps(tmp_path: Path) -> Iterator[mmsearch.Collection]:
+    """60 lamps, the price of each its number."""
+    with mmsearch.open(tmp_path / ".mmsearch", create=True, encoder=ColourEncoder()) as opened:
+        opened.upsert(lamp(number) for number in range(60))
+        yield opened
+
+
+def lamp(number: int, price: int | None = None) -> dict[str, Any]:
+    return {"key": f"L{number}", "text": "red lamp", "price": number if price is None else price}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"mode": "lexical"}, {"sort": (Sort("price"),)}, {"sort": (Sort("price", descending=True),)}],
+)
+def test_pages_go_on_to_the_end_whatever_comes_in_before_them(
+    lamps: mmsearch.Collection, options: dict[str, Any]
+) -> None:
+    answer = lamps.answer("red lamp", k=10, **options)
+    seen = keys(answer)
+    lamps.upsert({**lamp(n, price), "text": "red red lamp"} for n in (90, 91) for price in (-1, 99))
+    lamps.upsert({**lamp(n, n % 2 * 200 - 50), "text": "red red lamp"} for n in range(100, 130))
+    while answer.cursor is not None:
+        answer = lamps.answer("red lamp", k=10, cursor=answer.cursor, **options)
+        seen += keys(answer)
+    assert set(seen) >= {f"L{number}" for number in range(60)}
+
+
+@pytest.mark.parametrize("descending", [False, True])
+def test_pages_go_on_where_the_last_item_of_the_one_before_is_gone(
+    lamps: mmsearch.Collection, descending: bool
+) -> None:
+    options: dict[str, Any] = {"sort": (Sort("price", descending=descending),), "k": 10}
+    first = lamps.answer("red lamp", **options)
+    lamps.remove([first.hits[-1].key])
+    second = lamps.answer("red lamp", cursor=first.cursor, **options)
+    expected = [f"L{number}" for number in range(60)]
+    assert keys(second) == (expected[::-1] if descending else expected)[10:20]
+
+
+def test_all_that_have_the_words_are_as_relevant_by_them(tmp_path: Path) -> None:
+    with mmsearch.open(tmp_path / ".mmsearch", create=True) as opened:
+        opened.upsert(
+            {"key": f"{n}", "text": f"red shoe number {n} for {'wo' * (1 - n % 2)}men"}
+            for n in range(500)
+        )
+        for k in (5, 300):
+            answer = opened.answer("shoe for women", k=k, min_relevance=0.9)
+            assert answer.total == 250
+            assert {int(hit.key) % 2 for hit in answer.hits} == {0}
+
+
+def test_what_was_shown_may_be_left_out_however_much_it_is(lamps: mmsearch.Collection) -> None:
+    lamps.upsert(lamp(number) for number in range(60, 400))
+    best = tuple(f"L{number}" for number in range(300))
+    more: list[dict[str, Any]] = [{}, {"sort": (Sort("price"),)}, {"diversity": 0.5}]
+    for options in [*more, {"mode": "lexical", "min_relevance": 0.1}]:
+        answer = lamps.answer("red lamp", k=5, exclude=best, **options)
+        assert len(answer.hits) == 5
+        assert answer.no_match is None
+    assert lamps.answer("red", where="key = 'L1'", exclude=("L1",), diversity=0.5).hits == ()
+
+
+def test_a_group_stands_once_also_beside_pinned_and_buried_ones(shop: mmsearch.Collection) -> None:
+    modifiers = {"pinned": {"P007": 1}, "buried": ["P000", "P013"]}
+    answer = shop.answer("red chair", k=60, group=True, modifiers=modifiers)
+    groups = [hit.group for hit in answer.hits]
+    assert len(set(groups)) == len(groups) == 60
+    assert groups[0] == "G3"
+
+
+def test_numbers_of_any_size_can_be_searched_among(lamps: mmsearch.Collection) -> None:
+    lamps.upsert([lamp(70, 10**400), lamp(71, 2**60 + 1), lamp(72, 2**60), lamp(73, -(10**400))])
+    order = keys(lamps.answer("red lamp", k=70, sort=(Sort("price"),)))
+    assert order[0] == "L73"
+    assert order[-3:] == ["L72", "L71", "L70"]
+    (facet,) = lamps.answer("red lamp", facets=("price",)).facets
+    assert (facet.low, facet.high) == (0, 2**60)
+    decay = {"attribute": "price", "origin": 5, "scale": 1}
+    assert "L5" in keys(lamps.answer("red lamp", k=1, modifiers={"decays": [decay]}))
+    assert len(lamps.answer("red lamp", modifiers={"pinned": {"L5": 2**70}}).hits) == 10
+    with pytest.raises(UsageError, match="too many digits"):
+        lamps.answer("red lamp", modifiers={"decays": [{**decay, "origin": 10**400}]})
+
+
 def test_cursor_of_another_query_or_a_damaged_one_is_refused(shop: mmsearch.Collection) -> None:
     cursor = shop.answer("red", k=3).cursor
     assert cursor is not None

@@ -16,24 +16,17 @@ from mmsearch.types import Term
 @given(
     st.lists(st.integers(0, 7), unique=True),
     st.dictionaries(st.integers(20, 25), st.integers(1, 10), max_size=4),
-    st.lists(st.integers(30, 35), unique=True),
-    st.booleans(),
 )
-def test_pinned_items_stand_at_their_places(
-    found: list[int], pinned: dict[int, int], buried: list[int], whole: bool
-) -> None:
+def test_pinned_items_stand_at_their_places(found: list[int], pinned: dict[int, int]) -> None:
     pinned = {place: item for item, place in pinned.items()}  # one item a place
     pinned = {item: place for place, item in pinned.items()}
     ranking = Ranked(np.array(found, np.int64), np.linspace(1, 0, len(found)))
-    got = placed(Shown(ranking, None), pinned, buried, whole=whole).ranking.ids.tolist()
-    last = buried if whole else []
-    assert sorted(got) == sorted([*found, *pinned, *last])
-    unburied = len(got) - len(last)
+    got = placed(Shown(ranking, None), pinned).ranking.ids.tolist()
+    assert sorted(got) == sorted([*found, *pinned])
     for item, place in pinned.items():
-        if place <= unburied - sum(other > place for other in pinned.values()):
+        if place <= len(got) - sum(other > place for other in pinned.values()):
             assert got.index(item) == place - 1
-    assert got[unburied:] == last
-    assert [item for item in got[:unburied] if item not in pinned] == found
+    assert [item for item in got if item not in pinned] == found
 
 
 def test_feedback_is_rocchios_formula() -> None:

@@ -116,18 +116,18 @@ class Columns:
     def facet(self, name: str, ids: Ids | None = None, k: int = 20) -> Facet:
         """The values of an attribute among these items, or all. Raises FilterError for its name."""
         codes, dictionary = self._named(name)
-        chosen = codes[self._live] if ids is None else codes[self._rows(ids)]
+        chosen = codes[self._live] if ids is None else self._at(codes, ids)
         return facets.count(name, chosen, dictionary, k)
 
     def values(self, name: str, ids: Ids) -> list[Any]:
         """The value of each item, None where it has none. Raises FilterError for the name."""
         codes, dictionary = self._named(name)
-        return [dictionary.values[code] for code in codes[self._rows(ids)].tolist()]
+        return [dictionary.values[code] for code in self._at(codes, ids).tolist()]
 
     def numbers(self, name: str, ids: Ids) -> npt.NDArray[np.float64]:
         """(n,) float64, NaN where the value is no number. Raises FilterError for the name."""
         codes, dictionary = self._named(name)
-        return dictionary.numbers[codes[self._rows(ids)]]
+        return dictionary.numbers[self._at(codes, ids)]
 
     def order(self, name: str, ids: Ids) -> npt.NDArray[np.int64]:
         """(n,) int64 to sort items by: larger for a larger value, equal for equal ones.
@@ -136,11 +136,11 @@ class Columns:
         there is no value or a list. Raises FilterError for the name.
         """
         codes, dictionary = self._named(name)
-        return facets.ranks(codes[self._rows(ids)], dictionary)
+        return facets.ranks(self._at(codes, ids), dictionary)
 
     def groups(self, ids: Ids) -> npt.NDArray[np.int64]:
         """(n,) int64, equal for items of one group; an item without one has a negative number."""
-        codes = self._group.codes(len(self._row_ids))[self._rows(ids)].astype(np.int64)
+        codes = self._at(self._group.codes(len(self._row_ids)), ids).astype(np.int64)
         return np.where(codes == ABSENT, -1 - ids, codes)
 
     def suggest(self, prefix: str, k: int = 10) -> list[tuple[str, int]]:
@@ -198,6 +198,13 @@ class Columns:
             # An item may have come since the rows were read.
             known = self._has(ids)
             column.codes(len(self._row_ids))[self._rows(ids[known])] = codes[known]
+
+    def _at(self, codes: Codes, ids: Ids) -> Codes:
+        """(n,) the codes of items; ABSENT for one that went after it was ranked."""
+        if not len(codes):
+            return np.full(len(ids), ABSENT, codes.dtype)
+        rows = np.minimum(self._rows(ids), len(codes) - 1)
+        return np.where(self._row_ids[rows] == ids, codes[rows], ABSENT).astype(codes.dtype)
 
     def _rows(self, ids: Ids) -> npt.NDArray[np.intp]:
         """(n,) the rows of known ids."""

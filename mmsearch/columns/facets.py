@@ -113,7 +113,8 @@ def _merged(tallies: list[tuple[Any, int]]) -> list[tuple[Any, int]]:
 
 
 def _range(dictionary: Dictionary, counts: npt.NDArray[np.int64]) -> NumberRange | None:
-    chosen = dictionary.is_kind("number") & (counts > 0)
+    # JSON has no infinity, which integers of hundreds of digits are.
+    chosen = dictionary.is_kind("number") & (counts > 0) & np.isfinite(dictionary.numbers)
     if not chosen.any():
         return None
     numbers = dictionary.numbers[chosen]

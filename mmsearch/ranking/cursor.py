@@ -44,11 +44,13 @@ class Cursor:
 @dataclass(frozen=True)
 class Page:
     """Rows `start` to `stop` of the ranking; `changed`: the collection is not the one that the
-    cursor was made for, so that items may be missed or come twice."""
+    cursor was made for, so that items may be missed or come twice; `found`: the cursor's item is
+    in the ranking."""
 
     start: int
     stop: int
-    changed: bool
+    changed: bool = False
+    found: bool = True
 
 
 def query_digest(request: object) -> str:
@@ -84,28 +86,34 @@ def decode(text: str, query: str) -> Cursor:
     return Cursor(int(item), float(score), int(shown), str(digest), int(seq))
 
 
-def page(ranking: Ranked, size: int, seq: int, after: Cursor | None = None) -> Page:
+def page(
+    ranking: Ranked, size: int, seq: int, after: Cursor | None = None, *, by_score: bool = True
+) -> Page:
     """The next `size` rows of `ranking` after the cursor (None: the first ones).
 
     It goes on after the cursor's item, wherever that stands: while the collection does not change
     (same `seq`), no item is missed or repeated, in any deterministic order. If the item is gone,
-    it goes on at the first one that would come after it by score and id.
+    it goes on at the first one that would come after it by score and id, or, in an order that is
+    not `by_score`, at the place that it has left.
 
     Raises UsageError for size < 1.
     """
     if size < 1:
         raise UsageError(f"a page holds at least one item, not {size}")
     if after is None:
-        return Page(0, min(size, len(ranking)), changed=False)
+        return Page(0, min(size, len(ranking)))
     (found,) = np.nonzero(ranking.ids == after.id)
     if len(found):
         start = int(found[0]) + 1
+    elif not by_score:
+        start = min(after.shown - 1, len(ranking))
     else:
         behind = (ranking.scores < after.score) | (
             (ranking.scores == after.score) & (ranking.ids > after.id)
         )
         start = int(np.argmax(behind)) if behind.any() else len(ranking)
-    return Page(start, min(start + size, len(ranking)), changed=seq != after.seq)
+    stop = min(start + size, len(ranking))
+    return Page(start, stop, changed=seq != after.seq, found=bool(len(found)))
 
 
 def cursor_at(ranking: Ranked, stop: int, query: str, seq: int) -> Cursor | None:

@@ -99,7 +99,7 @@ class Decay:
         """(n,) factors in [0, 1]."""
         numbers = np.array(
             [
-                float(value)
+                _as_float(value)
                 if isinstance(value, int | float) and not isinstance(value, bool)
                 else math.nan
                 for value in column
@@ -169,6 +169,13 @@ class Modifiers:
             "pinned": dict(self.pinned),
             "buried": sorted(self.buried),
         }
+
+
+def _as_float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def _kinded(value: object) -> tuple[str, object] | None:

@@ -76,4 +76,7 @@ def _number(fields: Mapping[str, Any], name: str, at: str) -> float:
     value = fields.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise UsageError(f"{at}.{name} must be a number, not {value!r}")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise UsageError(f"{at}.{name} is a number of too many digits") from error

@@ -29,9 +29,11 @@ def by_attribute(ranking: Ranked, column: Sequence[object], *, descending: bool 
 
 
 def _key(value: object) -> tuple[int, float, str] | None:
+    # Python compares integers and floats of any size exactly: none is converted.
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     if isinstance(value, bool | int | float):
-        number = float(value)
-        return (0, number, "") if math.isfinite(number) else None
+        return (0, value, "")
     if isinstance(value, str):
         return (1, 0.0, value)
     return None

@@ -85,7 +85,27 @@ def without(blocks: Iterable[Block], ids: Iterable[int]) -> Iterator[Block]:
     """The blocks without these items."""
     gone = np.array(sorted(ids), np.int64)
     for block in blocks:
-        yield block.take(~np.isin(block.ids, gone)) if len(gone) else block
+        left = block.take(~np.isin(block.ids, gone)) if len(gone) else block
+        if len(left.ids):  # an empty block is the end to whoever judges it
+            yield left
+
+
+def at_the_end(
+    blocks: Iterable[Block], ids: Sequence[int], everything: Callable[[], Block]
+) -> Iterator[Block]:
+    """The blocks, and behind them those of these items that are in the whole ranking."""
+    yield from blocks
+    whole = everything()
+    yield from without([whole], np.setdiff1d(whole.ids, ids).tolist())
+
+
+def of_other_groups(
+    blocks: Iterable[Block], ids: Ids, groups: Callable[[Ids], npt.NDArray[np.int64]]
+) -> Iterator[Block]:
+    """The blocks without items that have one of these in their group."""
+    taken = groups(ids)
+    for block in blocks:
+        yield from without([block], block.ids[np.isin(groups(block.ids), taken)].tolist())
 
 
 def relevant(blocks: Iterable[Block], least: float) -> Iterator[Block]:
@@ -169,9 +189,10 @@ def grouped(stream: Stream, groups: Callable[[Ids], npt.NDArray[np.int64]], coun
     return Shown(Ranked(ids, scores), tuple(group.seen for group in found))
 
 
-def placed(shown: Shown, pinned: dict[int, int], buried: Sequence[int], *, whole: bool) -> Shown:
-    """With pinned items at their places (from 1), and, if this is the `whole` order, the buried
-    ones at its end. Neither may be in `shown`."""
+def placed(shown: Shown, pinned: dict[int, int]) -> Shown:
+    """With pinned items, which may not be in `shown`, at their places (from 1)."""
+    if not pinned:
+        return shown
     rows: list[tuple[int, float, int]] = list(
         zip(
             shown.ranking.ids.tolist(),
@@ -181,10 +202,10 @@ def placed(shown: Shown, pinned: dict[int, int], buried: Sequence[int], *, whole
         )
     )
     for item, place in sorted(pinned.items(), key=lambda pair: pair[1]):
-        rows.insert(place - 1, (item, rows[min(place, len(rows)) - 1][1] if rows else 0.0, 1))
-    if whole:
-        last = rows[-1][1] if rows else 0.0
-        rows += [(item, last, 1) for item in buried]
+        rows.insert(
+            min(place - 1, len(rows)),
+            (item, rows[min(place, len(rows)) - 1][1] if rows else 0.0, 1),
+        )
     return Shown(
         Ranked(
             np.array([row[0] for row in rows], np.int64),

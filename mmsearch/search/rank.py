@@ -165,7 +165,8 @@ class Rankings:
         if lexical is not None:
             words = np.zeros(len(ids))
             if search.judged or search.fusion == "relevance":
-                words[np.searchsorted(ids, lexical.ids)] = self._by_words(search.words, lexical)
+                # Of all: who is here by a vector alone may have the words too, further down.
+                words = self._by_words(search.words, ids)
             if not search.vectors:
                 scores = np.full(len(ids), -np.inf)
                 scores[np.searchsorted(ids, lexical.ids)] = lexical.scores
@@ -229,11 +230,9 @@ class Rankings:
             cosines[np.searchsorted(ids, others)] = score(vectors, search.vectors[modality])
         return cosines
 
-    def _by_words(self, text: str, lexical: Ranked) -> Floats:
-        """(n,) relevances of `lexical` by how much of the query's words an item has."""
-        if not len(lexical):
-            return np.empty(0)
-        share = self._words.word_coverage(text, lexical.ids)
+    def _by_words(self, text: str, ids: Ids) -> Floats:
+        """(n,) relevances of items by how much of the query's words each has."""
+        share = self._words.word_coverage(text, ids)
         return MOST_LEXICAL * np.maximum(0.0, (share - LEAST_LEXICAL) / (1 - LEAST_LEXICAL))
 
 

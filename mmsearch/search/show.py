@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mmsearch.catalog.catalog import Catalog
 from mmsearch.catalog.records import StoredItem
-from mmsearch.ranking.cursor import cursor_at, page
+from mmsearch.ranking.cursor import Page, cursor_at, page
 from mmsearch.ranking.ranked import Ranked
 from mmsearch.search import arrange
 from mmsearch.search.arrange import Shown, Stream
@@ -17,7 +17,7 @@ from mmsearch.search.candidates import Candidates
 from mmsearch.search.hits import hit_of
 from mmsearch.search.indexes import Indexes
 from mmsearch.search.prepare import Prepared
-from mmsearch.search.rank import Block, Search
+from mmsearch.search.rank import GROWTH, Block, Search
 from mmsearch.stages import stage
 from mmsearch.types import MODALITIES, Facet, Hit, Modality, Part, Ranking
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from mmsearch.types import Ids, Vectors
 
 FACET_VALUES = 20
+# How many times as deep the end of the page before is looked for, where the collection changed.
+DEEPER = 64
 
 
 class Showing:
@@ -61,9 +63,8 @@ class Showing:
 
         `seq` is the sequence number at which it was made.
         """
-        query, after = prepared.query, prepared.after
-        shown = self._arranged(prepared, kept, query.k + 1 + (after.shown if after else 0))
-        rows = page(shown.ranking, query.k, seq, after)
+        query = prepared.query
+        shown, rows = self._page(prepared, kept, seq)
         if rows.changed:
             prepared.explain.append("the collection has changed since the page before")
         following = cursor_at(shown.ranking, rows.stop, prepared.digest, seq)
@@ -108,8 +109,23 @@ class Showing:
 
     # ---- inside
 
-    def _arranged(self, prepared: Prepared, kept: Stream, count: int) -> Shown:
-        """The first `count` of the order that is shown."""
+    def _page(self, prepared: Prepared, kept: Stream, seq: int) -> tuple[Shown, Page]:
+        """The order as far as this page needs it, and the page's place in it."""
+        query, after = prepared.query, prepared.after
+        arranged = self._arranged(prepared, kept)
+        by_score = not (query.sort or query.diversity or prepared.rules)
+        count = query.k + 1 + (after.shown if after else 0)
+        deepest = DEEPER * count
+        while True:
+            shown, whole = arranged(count)
+            rows = page(shown.ranking, query.k, seq, after, by_score=by_score)
+            there = rows.found and rows.stop < len(shown.ranking)
+            if there or whole or not rows.changed or count >= deepest:
+                return shown, rows
+            count *= GROWTH  # the end of the page before may stand further down by now
+
+    def _arranged(self, prepared: Prepared, kept: Stream) -> Callable[[int], tuple[Shown, bool]]:
+        """What gives the first so many of the order that is shown, and whether those are all."""
         query, rules, explain = prepared.query, prepared.rules, prepared.explain
         stream = kept
         pinned: dict[int, int] = {}
@@ -131,19 +147,25 @@ class Showing:
             stream = Stream([arrange.sorted_by(stream.all(), query.sort, self._values)])
             explain.append("sorted by " + ", ".join(key.attribute for key in query.sort))
         if query.diversity:
-            picks = 3 * count if query.group else count
-            stream = Stream(arrange.diverse(stream, picks, query.diversity, self._vectors))
             explain.append(f"diversity {query.diversity}: maximal marginal relevance")
-        if query.group:
-            shown = arrange.grouped(stream, self._groups, count)
-        else:
-            block = stream.upto(count)
-            shown = Shown(Ranked(block.ids, block.scores))
-        if rules is None:
-            return shown
-        buried = [item for item in rules.buried if item in kept.all().ids] if rules.buried else []
-        whole = len(shown.ranking) < count
-        return arrange.placed(shown, pinned, buried, whole=whole)
+
+        def first(count: int) -> tuple[Shown, bool]:
+            order = stream
+            if query.diversity:
+                picks = 3 * count if query.group else count
+                order = Stream(arrange.diverse(order, picks, query.diversity, self._vectors))
+            if rules is not None and rules.buried:
+                order = Stream(arrange.at_the_end(order, rules.buried, kept.all))
+            if query.group:
+                apart = np.array(list(pinned), np.int64)
+                order = Stream(arrange.of_other_groups(order, apart, self._groups))
+                shown = arrange.grouped(order, self._groups, count)
+            else:
+                block = order.upto(count)
+                shown = Shown(Ranked(block.ids, block.scores))
+            return arrange.placed(shown, pinned), len(shown.ranking) < count
+
+        return first
 
     def _values(self, name: str, ids: Ids) -> Sequence[object]:
         values: Sequence[object] = self._candidates.columns.values(name, ids)

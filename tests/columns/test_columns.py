@@ -51,6 +51,17 @@ def ids(*numbers: int) -> Any:
     return np.array(numbers, np.int64)
 
 
+def test_items_that_went_after_they_were_ranked_have_no_values(catalog: Catalog) -> None:
+    catalog.commit(Write(items=[row(key, key, key, price=n) for n, key in enumerate("abc", 1)]))
+    catalog.commit(Write(states={"removed": [2, 3]}))
+    columns = Columns(catalog)
+    columns.refresh()
+    assert columns.values("price", ids(1, 2, 3)) == [1, None, None]
+    assert columns.order("price", ids(1, 2, 3)).tolist() == [0, -1, -1]
+    assert columns.facet("price", ids(1, 2, 3)).values == ((1, 1),)
+    assert (columns.groups(ids(1, 2, 3)) >= 0).tolist() == [True, False, False]
+
+
 def test_facet_counts_values_and_elements_of_lists(catalog: Catalog) -> None:
     columns = of(
         catalog,
