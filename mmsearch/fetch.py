@@ -35,8 +35,14 @@ MAX_REDIRECTS = 3
 _PORTS = {"http": 80, "https": 443}
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CHUNK = 64 * 1024
-# IPv6 addresses that stand for IPv4 ones behind a translator: RFC 6052 and RFC 8215.
-_TRANSLATED = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::/48"))
+# Global by Python's tables, or by older ones, and yet no host's own.
+_NO_HOST = (
+    ipaddress.ip_network("64:ff9b::/96"),  # IPv4 behind a translator: RFC 6052
+    ipaddress.ip_network("64:ff9b:1::/48"),  # the same: RFC 8215
+    ipaddress.ip_network("192.0.0.0/24"),  # protocols: RFC 6890
+    ipaddress.ip_network("192.88.99.0/24"),  # relays of 6to4: RFC 7526
+    ipaddress.ip_network("3fff::/20"),  # documentation: RFC 9637
+)
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?")
 _HEADERS = {
     "User-Agent": "mmsearch",
@@ -82,10 +88,12 @@ def read_hosts(entries: Sequence[str]) -> tuple[Host, ...]:
 def is_public(address: str) -> bool:
     """Whether an IP address belongs to a host of the public internet and to nothing else."""
     ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        hidden = ip.ipv4_mapped or ip.sixtofour or ip.teredo or ip.is_site_local
-        if hidden or any(ip in network for network in _TRANSLATED):
-            return False
+    if any(ip in network for network in _NO_HOST):
+        return False
+    if isinstance(ip, ipaddress.IPv6Address) and (
+        ip.ipv4_mapped or ip.sixtofour or ip.teredo or ip.is_site_local
+    ):
+        return False
     return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)
 
 
@@ -225,31 +233,36 @@ class _Pinned(http.client.HTTPConnection):
         self._tls = network.tls() if target.scheme == "https" else None
         self._addresses = addresses
         self._deadline = deadline
-        # A timeout of the socket is one of each read: who sends a byte now and then outlasts it.
-        self._end = threading.Timer(_left(deadline), self._hang_up)
-        self._end.daemon = True
+        self._end: threading.Timer | None = None
 
     def connect(self) -> None:
         self.sock = self._line = self._connected()
+        self.sock.settimeout(_left(self._deadline))
         if self._tls is not None:
             secure = self._tls.wrap_socket(
                 self.sock, server_hostname=self.host, do_handshake_on_connect=False
             )
             self.sock = self._line = secure
+        # A timeout of the socket is one of each read: who sends a byte now and then outlasts it.
+        self._end = threading.Timer(_left(self._deadline), self._hang_up)
+        self._end.daemon = True
         self._end.start()
         if self._tls is not None:
             secure.do_handshake()
 
     def end(self) -> None:
         """What `close` is not: http.client closes while the answer is still to be read."""
-        self._end.cancel()
+        if self._end is not None:
+            self._end.cancel()
         self.close()
 
     def _connected(self) -> socket.socket:
+        """A connection to the first address that answers in its share of the time left."""
         problem: OSError = OSError("the name has no address")
-        for address in self._addresses:
+        for tried, address in enumerate(self._addresses):
+            share_s = _left(self._deadline) / (len(self._addresses) - tried)
             try:
-                return socket.create_connection((address, self.port), _left(self._deadline))
+                return socket.create_connection((address, self.port), share_s)
             except OSError as error:
                 problem = error
         raise problem

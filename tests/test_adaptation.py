@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,10 @@ from PIL import Image
 
 from mmsearch.adaptation.pairs import Pair, Pairs, read_pairs
 from mmsearch.adaptation.report import TrainReport
-from mmsearch.adaptation.train import TrainOptions, train
+from mmsearch.adaptation.train import TrainOptions, lasting_name, train
 from mmsearch.encoders.open_clip_encoder import load_encoder, load_open_clip
 from mmsearch.errors import ModelError, StorageError, TrainingError, UsageError
+from mmsearch.training.optimise import Step
 from tests.encoders.conftest import save_tiny_model
 from tests.support import COLOURS, paint
 
@@ -168,6 +170,23 @@ def test_a_finished_model_is_never_written_over(
         train(read_pairs(table), options(base, tmp_path))
 
 
+def test_a_second_run_into_one_folder_is_refused_while_the_first_is_at_work(
+    base: Path, table: Path, tmp_path: Path
+) -> None:
+    pairs, out = read_pairs(table), tmp_path / "m"
+    refused = []
+
+    def start_another(step: Step, _most: int) -> None:
+        with pytest.raises(UsageError, match=r"another `mmsearch train` is at work on it; wait"):
+            train(pairs, options(base, out, steps=3, seed=7))
+        refused.append(step.step)
+
+    report = train(pairs, options(base, out, steps=3), on_step=start_another)
+    assert refused == [1, 2, 3]
+    assert load_encoder(str(out), device="cpu").fingerprint == report.fingerprint
+    assert {path.name for path in out.iterdir()} == FILES
+
+
 def test_a_full_disk_leaves_no_model(base: Path, table: Path, tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))  # every longer write fails
@@ -176,7 +195,10 @@ def test_a_full_disk_leaves_no_model(base: Path, table: Path, tmp_path: Path) ->
             train(read_pairs(table), options(base, tmp_path / "m", steps=3))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert {path.name for path in (tmp_path / "m").iterdir()} == {".mmsearch-train"}
+    left = {path.name for path in (tmp_path / "m").iterdir()}
+    assert left == {".mmsearch-train", ".mmsearch-train.lock"}
+    train(read_pairs(table), options(base, tmp_path / "m", steps=3))  # now there is room
+    assert {path.name for path in (tmp_path / "m").iterdir()} == FILES
 
 
 def test_pictures_that_cannot_be_read_are_left_out_and_named(
@@ -209,6 +231,46 @@ def test_too_little_to_learn_from_is_told(
     ]
     with pytest.raises(TrainingError, match=match):
         train(Pairs(tuple(pairs), ()), options(base, tmp_path / "m"))
+
+
+def test_a_pair_that_two_groups_repeat_ties_them_together(
+    base: Path, table: Path, tmp_path: Path
+) -> None:
+    pairs = [
+        replace(pair, group="one" if at < 30 else "other")
+        for at, pair in enumerate(read_pairs(table).pairs)
+    ]
+    assert train(Pairs(tuple(pairs), ()), options(base, tmp_path / "m", steps=1)).rule == "group"
+    again = replace(pairs[0], group="other")
+    with pytest.raises(TrainingError, match="all 60 pairs belong to one group"):
+        train(Pairs((*pairs, again), ()), options(base, tmp_path / "n", steps=1))
+
+
+def test_an_adapter_of_a_relative_folder_works_from_any_working_directory(
+    base: Path, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(base.parent)
+    name = f"local-dir:./{base.name}"
+    report = train(read_pairs(table), replace(options(base, tmp_path / "m", steps=1), base=name))
+    monkeypatch.chdir(tmp_path)
+    assert load_encoder("m", device="cpu").fingerprint == report.fingerprint
+
+
+def test_a_base_is_recorded_as_the_model_that_its_name_means(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for folder in ("best", "mini", "own"):
+        Path(folder).symlink_to(base)
+    Path("weights").touch()
+    Path("w.pt").symlink_to("weights")  # as in the hub's cache: the suffix tells the format
+    for lasting in ("mini", "best", "ViT-B-32/laion2b_s34b_b79k", "hf-hub:own/model"):
+        assert lasting_name(lasting) == lasting
+    for folder in ("own", "./best", "local-dir:best", "~/own", str(base)):
+        assert lasting_name(folder) == str(base.resolve())
+    for file in ("w.pt", "~/w.pt", str(tmp_path / "w.pt")):
+        assert lasting_name(f"ViT-B-32={file}") == f"ViT-B-32={tmp_path / 'w.pt'}"
 
 
 def test_one_picture_for_all_texts_is_told(base: Path, table: Path, tmp_path: Path) -> None:

@@ -13,10 +13,16 @@ from hypothesis import strategies as st
 from mmsearch.adaptation.pairs import read_pairs
 from mmsearch.adaptation.split import Link, Split, split
 from mmsearch.errors import TableError, TrainingError
+from mmsearch.tables.sources import rows_to_sources
+from mmsearch.types import Source
 
 
-def link(image: int, text: str, group: str | None = None) -> Link:
-    return Link(image.to_bytes(4, "big"), text, group)
+def link(image: int, text: str, *groups: str) -> Link:
+    return Link(image.to_bytes(4, "big"), text, groups)
+
+
+def groups_of(links: list[Link]) -> set[str]:
+    return {group for one in links for group in one.groups}
 
 
 def sides(links: list[Link], cut: Split) -> tuple[list[Link], list[Link]]:
@@ -67,15 +73,22 @@ def test_groups_are_never_torn_apart() -> None:
     train, held_out = sides(links, cut)
     assert cut.rule == "group"
     assert len(held_out) == 20
-    assert not {one.group for one in train} & {one.group for one in held_out}
+    assert not groups_of(train) & groups_of(held_out)
 
 
-def test_a_picture_in_two_groups_ties_them_together() -> None:
+@pytest.mark.parametrize("again", [link(0, "again", "g9"), link(0, "again", "g0", "g9")])
+def test_a_picture_in_two_groups_ties_them_together(again: Link) -> None:
     links = [link(image, f"t{image}", f"g{image // 2}") for image in range(20)]
-    links.append(link(0, "again", "g9"))
-    cut = split(links, 0.5)
-    side = {links[at].group for at in cut.train}
-    assert ("g0" in side) == ("g9" in side)
+    for share in (0.1, 0.2, 0.3, 0.4, 0.5):
+        train, held_out = sides([*links, again], split([*links, again], share))
+        assert not groups_of(train) & groups_of(held_out)
+
+
+def test_a_pair_of_two_groups_ties_them_together() -> None:
+    links = [link(image, f"t{image}", "one" if image < 10 else "other") for image in range(20)]
+    assert split(links, 0.5).rule == "group"
+    with pytest.raises(TrainingError, match="all 21 pairs belong to one group"):
+        split([*links, link(20, "both", "one", "other")], 0.5)
 
 
 def test_the_cut_does_not_depend_on_the_order_of_the_pairs() -> None:
@@ -107,6 +120,26 @@ def test_rows_become_pairs_with_group_and_weight(tmp_path: Path) -> None:
         ("b.png", "a blue car", None, 1.0),
     ]
     assert found.pairs[0].image == tmp_path / "a.png"
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"title": "Red shoe.", "description": "Soft."},
+        {"title": "Red shoe", "description": "Soft"},
+        {"title": " ", "description": "Soft."},
+        {"text": "", "title": "Red shoe...", "description": "Soft"},
+    ],
+)
+def test_a_title_and_a_description_are_joined_as_an_index_run_stores_them(
+    tmp_path: Path, row: dict[str, str]
+) -> None:
+    table = tmp_path / "pairs.jsonl"
+    table.write_text(json.dumps({"image": "a.png", **row}))
+    (tmp_path / "a.png").touch()
+    (stored,) = rows_to_sources(table, "")
+    assert isinstance(stored, Source)
+    assert [pair.text for pair in read_pairs(table).pairs] == [stored.text]
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ ARROWS = {
     "filters": GROUND,
     "ranking": GROUND,
     "models": GROUND | {"encoders"},
-    "encoders": GROUND | {"models", "images", "pool", "stages", "onnx_runtime"},
+    "encoders": GROUND | {"models", "images", "pool", "stages", "onnx_runtime", "durable"},
     "layout": GROUND | {"catalog", "index"},
     "loading": GROUND | {"catalog", "encoders"},
     "check": GROUND | {"catalog", "layout"},

@@ -8,7 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -226,6 +226,7 @@ def test_entry_that_is_no_host_is_a_usage_error(entry: str) -> None:
     "address",
     [
         *("127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0"),
+        *("192.0.0.8", "192.0.0.9", "192.88.99.1", "3fff::1", "3fff:fff::1"),
         *("100.64.0.1", "224.0.0.1", "239.255.255.250", "240.0.0.1", "255.255.255.255"),
         *("198.18.0.1", "::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1", "fd12::1", "ff02::1"),
         *("fec0::1", "::ffff:127.0.0.1", "::ffff:93.184.216.34", "64:ff9b::7f00:1"),
@@ -276,6 +277,51 @@ def test_next_address_is_tried_where_one_does_not_answer(server: Server) -> None
         network = Network(lambda _n, _p: ["127.0.0.3", "127.0.0.1"], lambda _address: True)
         url = f"http://pictures.example:{server.port}/a.png"
         assert fetch_image(url, [f"pictures.example:{server.port}"], network=network) == DATA
+
+
+@pytest.fixture
+def black_hole(server: Server) -> Iterator[str]:
+    """An address where a connection to the server's port is neither made nor refused."""
+    with ExitStack() as open_sockets:
+        listener = open_sockets.enter_context(socket.socket())
+        listener.bind(("127.0.0.3", server.port))
+        listener.listen(0)
+        for _ in range(4):  # its queue is full
+            waiting = open_sockets.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(("127.0.0.3", server.port))
+        yield "127.0.0.3"
+
+
+def fetch_from(addresses: list[str], server: Server, timeout_s: float) -> bytes:
+    place = f"pictures.example:{server.port}"
+    network = Network(lambda _name, _port: addresses, lambda _address: True)
+    return fetch_image(f"http://{place}/a.png", [place], timeout_s=timeout_s, network=network)
+
+
+def test_address_that_swallows_connections_leaves_time_for_the_next(
+    server: Server, black_hole: str
+) -> None:
+    assert fetch_from([black_hole, "127.0.0.1"], server, 2) == DATA
+    with pytest.raises(InputError, match=r"took longer than 0.4 s"):
+        fetch_from([black_hole, black_hole], server, 0.4)
+
+
+def test_time_to_connect_is_part_of_the_time_for_all(server: Server, black_hole: str) -> None:
+    server.answers["/a.png"] = trickle
+    started = time.monotonic()
+    with pytest.raises(InputError, match=r"took longer than 2 s"):
+        fetch_from([black_hole, "127.0.0.1"], server, 2)
+    assert time.monotonic() - started < 2.8
+
+
+def test_answer_may_take_what_connecting_left_of_the_time(server: Server) -> None:
+    def late(handler: http.server.BaseHTTPRequestHandler) -> None:
+        time.sleep(1.2)
+        send(handler)
+
+    server.answers["/a.png"] = late
+    assert fetch_from(["127.0.0.1", "127.0.0.3"], server, 2) == DATA
 
 
 def test_redirects_are_followed_and_looked_at_anew(server: Server) -> None:

@@ -125,10 +125,16 @@ def test_title_and_description_are_joined(tmp_path: Path) -> None:
         tmp_path / "t.jsonl",
         {"Title": "Red shoe", "description": "For rain."},
         {"Title": "Hat", "description": None},
+        {"Title": "Hat.", "description": "Hat."},
         {"caption": "own words", "Title": "Hat"},
     )
     texts = [(s.text, dict(s.attributes)) for s in sources(path)]
-    assert texts == [("Red shoe. For rain.", {}), ("Hat", {}), ("own words", {"Title": "Hat"})]
+    assert texts == [
+        ("Red shoe. For rain.", {}),
+        ("Hat", {}),
+        ("Hat. Hat.", {}),
+        ("own words", {"Title": "Hat"}),
+    ]
 
 
 def test_a_list_of_captions_gives_its_first_and_keeps_the_others(tmp_path: Path) -> None:

@@ -176,15 +176,17 @@ def _digests(pairs: Sequence[Pair]) -> tuple[dict[Path, bytes], dict[Path, str]]
 
 
 def _merged(pairs: Sequence[Pair], digests: dict[Path, bytes]) -> dict[Link, float]:
-    """Each distinct pair once, with the sum of the weights."""
-    merged: dict[Link, float] = {}
-    group_of: dict[tuple[bytes, str], Link] = {}
+    """Each distinct pair once, with all of its groups and the sum of the weights."""
+    weights: dict[tuple[bytes, str], float] = {}
+    groups: dict[tuple[bytes, str], set[str]] = {}
     for pair in pairs:
-        digest = digests[pair.image]
-        # The first group that names a pair stands for it.
-        link = group_of.setdefault((digest, pair.text), Link(digest, pair.text, pair.group))
-        merged[link] = merged.get(link, 0.0) + pair.weight
-    return merged
+        content = digests[pair.image], pair.text
+        weights[content] = weights.get(content, 0.0) + pair.weight
+        groups.setdefault(content, set()).update(() if pair.group is None else (pair.group,))
+    return {
+        Link(*content, tuple(sorted(groups[content]))): weight
+        for content, weight in weights.items()
+    }
 
 
 def _require_enough(merged: dict[Link, float], failures: Sequence[Failure]) -> None:
@@ -223,5 +225,5 @@ def _content(links: Sequence[Link], weights: Sequence[float]) -> str:
     """A digest of all pairs, in their order: what a checkpoint must have been made from."""
     digest = hashlib.blake2b(digest_size=16)
     for link, weight in zip(links, weights, strict=True):
-        digest.update(repr((link.image, link.text, link.group, weight)).encode())
+        digest.update(repr((link.image, link.text, link.groups, weight)).encode())
     return digest.hexdigest()

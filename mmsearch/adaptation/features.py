@@ -22,8 +22,9 @@ CHUNK = 256
 class FeatureStore:
     """Rows by content digest, in files of up to CHUNK rows under one folder.
 
-    The folder's name must stand for everything else that the rows depend on. A row may differ by
-    about 1e-6 from one computed in another batch: matrix products depend on their shapes.
+    The folder's name must stand for everything else that the rows depend on; several processes may
+    fill it at once. A row may differ by about 1e-6 from one computed in another batch: matrix
+    products depend on their shapes.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -41,7 +42,7 @@ class FeatureStore:
         keys = np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(len(digests), -1)
         np.savez(content, keys=keys, rows=rows)
         name = hashlib.blake2b(b"".join(digests), digest_size=8).hexdigest()
-        write_file(self.folder / f"{name}.npz", content.getvalue())
+        write_file(self.folder / f"{name}.npz", content.getvalue(), alone=False)
         self._rows.update(zip(digests, rows, strict=True))
 
     def rows(self, digests: Sequence[bytes]) -> Floats:
@@ -75,8 +76,8 @@ def fill(
 def _read(path: Path) -> dict[bytes, Floats]:
     """A file's rows; none for a damaged one, which is then computed and written again."""
     try:
-        with np.load(path) as stored:
+        with path.open("rb") as file, np.load(file) as stored:
             keys, rows = stored["keys"], stored["rows"]
             return {key.tobytes(): row for key, row in zip(keys, rows, strict=True)}
-    except (OSError, ValueError, KeyError, EOFError):
+    except Exception:  # noqa: BLE001  zipfile raises nearly anything for bytes that are no zip file
         return {}

@@ -10,8 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmsearch.errors import TableError, UsageError
-from mmsearch.tables.columns import GROUP_COLUMNS, IMAGE_COLUMNS, JOINED_COLUMNS, TEXT_COLUMNS, Row
+from mmsearch.tables.columns import (
+    GROUP_COLUMNS,
+    IMAGE_COLUMNS,
+    JOINED_COLUMNS,
+    TEXT_COLUMNS,
+    Row,
+    columns_of,
+)
 from mmsearch.tables.files import TableProblem, read_table
+from mmsearch.tables.sources import take_text
 from mmsearch.tables.values import clean_text
 from mmsearch.types import Failure
 
@@ -127,10 +135,10 @@ def _first(cells: Mapping[str, Any], names: tuple[str, ...]) -> Any:
 
 
 def _texts(cells: Mapping[str, Any]) -> list[str]:
+    """Each caption, or else what `index` makes of title and description."""
     found = _first(cells, TEXT_COLUMNS)
     if found is None:
-        parts = [clean_text(str(part)) for name in JOINED_COLUMNS if (part := cells.get(name))]
-        found = ". ".join(part for part in parts if part)
+        found = take_text(dict(cells), columns_of(tuple(cells)))
     values = found if isinstance(found, list) else [found]
     cleaned = (clean_text(str(value)) for value in values if value is not None)
     return list(dict.fromkeys(text for text in cleaned if text))

@@ -24,11 +24,11 @@ Rule = Literal["group", "picture and text", "picture"]
 
 @dataclass(frozen=True)
 class Link:
-    """One pair as the split sees it: the picture's digest, the text and the group."""
+    """One pair as the split sees it: the picture's digest, the text and its groups, if any."""
 
     image: bytes
     text: str
-    group: str | None = None
+    groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def split(links: Sequence[Link], held_out: float) -> Split:
 
 
 def _parts(links: Sequence[Link]) -> tuple[Rule, list[list[int]]]:
-    if any(link.group is not None for link in links):
+    if any(link.groups for link in links):
         return "group", _connected(_tags(link, with_text=False) for link in links)
     images = _images(links, range(len(links)))
     by_picture = _connected(_tags(link, with_text=False) for link in links)
@@ -92,8 +92,7 @@ def _images(links: Sequence[Link], part: Iterable[int]) -> int:
 
 def _tags(link: Link, *, with_text: bool) -> list[tuple[str, str | bytes]]:
     tags: list[tuple[str, str | bytes]] = [("image", link.image)]
-    if link.group is not None:
-        tags.append(("group", link.group))
+    tags += [("group", group) for group in link.groups]
     if with_text:
         tags.append(("text", link.text))
     return tags

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from mmsearch.durable import replacing, sync_directory
 from mmsearch.errors import StorageError, UsageError
 
 # The files without which a folder is no model.
 MARKERS = ("mmsearch_adapter.json", "open_clip_config.json")
-WORK = ".mmsearch-train"  # below the model's folder while it is not finished
+# Below the model's folder while it is not finished.
+WORK = ".mmsearch-train"
+LOCK = ".mmsearch-train.lock"
 
 
-def write_file(path: Path, content: bytes) -> None:
-    """Replace `path` by `content` in one step, synced. Raises StorageError."""
+def write_file(path: Path, content: bytes, *, alone: bool = True) -> None:
+    """Replace `path` by `content` in one step, synced. Raises StorageError.
+
+    `alone` False: other processes may write the same file at the same time.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as new:
+        with replacing(path, alone=alone) as new:
             new.write_bytes(content)
     except OSError as exc:
         raise StorageError(
@@ -25,32 +34,41 @@ def write_file(path: Path, content: bytes) -> None:
         ) from exc
 
 
-def claim(out: Path) -> Path:
-    """The work folder of an unfinished run in `out`, made if need be.
+@contextmanager
+def claimed(out: Path) -> Iterator[Path]:
+    """The work folder of an unfinished run in `out`, made if need be, for this run alone.
 
-    Raises UsageError where `out` holds anything else: a finished model is never written over,
-    because a collection may hold vectors of it. Raises StorageError.
+    Raises UsageError where `out` holds anything else, or another run is at work on it: a finished
+    model is never written over, because a collection may hold vectors of it. Raises StorageError.
     """
-    work = out / WORK
+    work, lock = out / WORK, FileLock(out / LOCK)
+    with _making(work):
+        _require_unfinished(out)  # nothing is made in a folder that is refused
+        out.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as exc:
+            raise UsageError(
+                f"--out {out}: another `mmsearch train` is at work on it; wait for it to finish, "
+                "or name another folder"
+            ) from exc
     try:
-        if out.exists():
-            if not out.is_dir():
-                raise UsageError(f"--out {out} is a file: name a folder to be made")
-            # A run that was killed while it moved its files in leaves some, and the work folder.
-            finished = any((out / name).exists() for name in MARKERS)
-            if finished or (not work.is_dir() and any(out.iterdir())):
-                what = "already holds a model" if finished else "is not empty"
-                raise UsageError(f"--out {out} {what}: name another folder, or remove this one")
-        work.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        raise StorageError(f"cannot make {work} ({exc.strerror}); choose another --out") from exc
-    return work
+        with _making(work):
+            _require_unfinished(out)  # another run may have finished it in the meantime
+            work.mkdir(exist_ok=True)
+        yield work
+    finally:
+        # Who has opened it by now, and locks what has no name any more, finds the model.
+        if _holds_model(out):
+            (out / LOCK).unlink(missing_ok=True)
+        lock.release()
 
 
 def publish(stage: Path, out: Path) -> None:
     """Move the files of `stage` into `out`, those that make it a model last.
 
-    Raises StorageError. Killed in between, `out` is no model yet, and the next run goes on.
+    `out` must be `claimed`. Raises StorageError. Killed in between, `out` is no model yet, and the
+    next run goes on.
     """
     try:
         names = sorted(path.name for path in stage.iterdir())
@@ -61,3 +79,27 @@ def publish(stage: Path, out: Path) -> None:
         raise StorageError(
             f"cannot move the finished model to {out} ({exc.strerror}): run the same command again"
         ) from exc
+
+
+def _require_unfinished(out: Path) -> None:
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise UsageError(f"--out {out} is a file: name a folder to be made")
+    # A run that was killed while it moved its files in leaves some, and the work folder.
+    finished, begun = _holds_model(out), (out / WORK).is_dir()
+    if finished or (not begun and any(path.name != LOCK for path in out.iterdir())):
+        what = "already holds a model" if finished else "is not empty"
+        raise UsageError(f"--out {out} {what}: name another folder, or remove this one")
+
+
+def _holds_model(out: Path) -> bool:
+    return any((out / name).exists() for name in MARKERS)
+
+
+@contextmanager
+def _making(work: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        raise StorageError(f"cannot make {work} ({exc.strerror}); choose another --out") from exc

@@ -21,6 +21,7 @@ from mmsearch.adaptation.measure import base_measures, measure, text_geometry_ch
 from mmsearch.adaptation.pairs import Pairs
 from mmsearch.adaptation.report import TrainReport, Tune, model_card
 from mmsearch.adaptation.residual import AdapterRecipe, train_adapter
+from mmsearch.encoders.model_source import parse_name
 from mmsearch.errors import UsageError
 from mmsearch.training.optimise import Outcome, Step
 from mmsearch.types import OnProgress, Progress
@@ -86,26 +87,27 @@ def train(
     A run that was killed goes on where it was when it is called again with the same arguments.
     With one seed two runs on a CPU agree to 1e-4 in the cosine of what they encode.
 
-    Raises UsageError, ModelError (the base cannot be loaded), TrainingError (too few pairs, one
-    class only, a loss that is not finite) and StorageError (nothing half-written is left).
+    Raises UsageError (also while another run is at work on `options.out`), ModelError (the base
+    cannot be loaded), TrainingError (too few pairs, one class only, a loss that is not finite) and
+    StorageError (nothing half-written is left).
     """
     from mmsearch.encoders.open_clip_encoder import load_open_clip
 
     options.check()
     started = time.monotonic()
     progress = on_progress or (lambda _: None)
-    work = storage.claim(options.out)
-    progress(Progress("loading model"))
-    base = load_open_clip(
-        options.base, options.device, on_note=lambda note: progress(Progress(f"note: {note}"))
-    )
-    features = _features(base, options)
-    examples = prepare(pairs, base, features, options.cache or work, options.held_out, progress)
-    run = _Run(base, examples, options, features, work, on_step or (lambda *_: None))
-    report = run.adapter() if options.tune == "adapter" else run.weights()
-    report = replace(report, seconds=time.monotonic() - started)
-    run.publish(report)
-    return report
+    with storage.claimed(options.out) as work:
+        progress(Progress("loading model"))
+        base = load_open_clip(
+            options.base, options.device, on_note=lambda note: progress(Progress(f"note: {note}"))
+        )
+        features = _features(base, options)
+        examples = prepare(pairs, base, features, options.cache or work, options.held_out, progress)
+        run = _Run(base, examples, options, features, work, on_step or (lambda *_: None))
+        report = run.adapter() if options.tune == "adapter" else run.weights()
+        report = replace(report, seconds=time.monotonic() - started)
+        run.publish(report)
+        return report
 
 
 def _features(base: OpenClipEncoder, options: TrainOptions) -> ImageInput:
@@ -152,7 +154,7 @@ class _Run:
         )
         described = {"tune": "adapter", "seed": self.options.seed, **asdict(recipe)}
         config = format_.adapter_config(
-            _lasting_name(self.base.name),
+            lasting_name(self.base.name),
             self.base.fingerprint,
             self.base.dim,
             self.features,
@@ -265,10 +267,17 @@ def _inverse_temperature(base: OpenClipEncoder) -> float:
     return float(scale.detach().exp().mean()) if scale is not None else 1 / 0.07
 
 
-def _lasting_name(name: str) -> str:
-    """A folder by its full path, so that the model works from any working directory."""
-    path = Path(name).expanduser()
-    return str(path.resolve()) if path.is_dir() and name != "mini" else name
+def lasting_name(name: str) -> str:
+    """A model's name with the full path of its folder or file, if it has one.
+
+    So an adapter of it works from any working directory. Raises ModelError.
+    """
+    source = parse_name(name)
+    if name == "mini" or source.kind in ("tag", "repo"):
+        return name
+    # Not resolved: the hub's cache links names to files without a suffix, which tells the format.
+    place = str(Path(source.place).absolute())
+    return f"{source.architecture}={place}" if source.kind == "file" else place
 
 
 def _json(value: dict[str, Any]) -> bytes:

@@ -108,7 +108,7 @@ def row_to_sources(
     columns = columns_of(tuple(rest))
     key = take_there_name(rest, columns.key) or row_key
     group = take_there_name(rest, columns.group)
-    text = _take_text(rest, columns)
+    text = take_text(rest, columns)
     pictures = columns.pictures and [
         _picture(one, table, claimed) for one in _take_pictures(rest, columns, table)
     ]
@@ -149,7 +149,11 @@ def row_to_sources(
     return found
 
 
-def _take_text(rest: Row, columns: Columns) -> str | None:
+def take_text(rest: Row, columns: Columns) -> str | None:
+    """Remove and return the text of a row's item: its caption, or else title and description.
+
+    Further captions of a list stay.
+    """
     for name in columns.text:
         value = take_there(rest, (name,))
         if isinstance(value, list):
@@ -165,7 +169,7 @@ def _take_text(rest: Row, columns: Columns) -> str | None:
             texts.append(clean_text(str(part)))
     if len(texts) == 1:
         return texts[0] or None
-    return ". ".join(t.rstrip(".") if t != texts[-1] else t for t in texts) or None
+    return ". ".join([*(t.rstrip(".") for t in texts[:-1]), *texts[-1:]]) or None
 
 
 def _take_pictures(rest: Row, columns: Columns, table: Path) -> list[Any]:
