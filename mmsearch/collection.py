@@ -543,13 +543,14 @@ class Collection:
         def load() -> Encoder:
             own = self._catalog.encoder()
             if own is not None:
-                return self._settled(
-                    self._encoders.of(own, device, batch_size, note), precision, note
-                )
-            encoder = self._encoders.load(model or DEFAULT_MODEL, device, batch_size, note)
+                encoder = self._encoders.of(own, device, batch_size, note)
+            else:
+                encoder = self._encoders.load(model or DEFAULT_MODEL, device, batch_size, note)
             self._settled(encoder, precision, note)
-            self._catalog.spaces.begin(EncoderInfo(encoder.name, encoder.fingerprint, encoder.dim))
-            self._encoders.keep_text_tower(encoder)
+            if own is None:
+                info = EncoderInfo(encoder.name, encoder.fingerprint, encoder.dim)
+                self._catalog.spaces.begin(info)
+            self._encoders.keep_text_tower(encoder)  # the cache may have been emptied since
             return encoder
 
         def text_tower() -> tuple[EncoderInfo, TextEncoder] | None:

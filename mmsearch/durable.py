@@ -18,6 +18,13 @@ def sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
+def sync_files(directory: Path) -> None:
+    """Make the files in `directory` durable, their contents and their names. Raises OSError."""
+    for path in directory.iterdir():
+        _sync_file(path)
+    sync_directory(directory)
+
+
 @contextmanager
 def replacing(path: Path, *, alone: bool = True) -> Iterator[Path]:
     """A file for the block to write, which then takes the place of `path`, whole and synced.
@@ -29,9 +36,13 @@ def replacing(path: Path, *, alone: bool = True) -> Iterator[Path]:
     temporary = path.with_name(f"{path.name}{mark}.tmp")
     try:
         yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
+        _sync_file(temporary)
         os.replace(temporary, path)
         sync_directory(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync_file(path: Path) -> None:
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())

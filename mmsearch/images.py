@@ -38,6 +38,9 @@ _NOT_PICTURE_SUFFIXES = frozenset({".vst"})  # Visio stencils, far more often th
 _HEIF_SUFFIXES = frozenset({".heic", ".heif", ".hif"})
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
+# Highlights of float pictures in 0..1 lie above it; one in 0..255 as dark as this shows nothing.
+_OVERSHOOT = 2.0
+
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -211,7 +214,10 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def _deep_to_rgb(image: Image.Image) -> Image.Image:
-    """RGB of one deep channel. I;16 spans 0..65535; I and F are taken by the range they hold."""
+    """RGB of one deep channel. I;16 spans 0..65535; I and F are taken by the range they hold.
+
+    One value alone tells of no range, unless it lies in a usual one: it becomes a middle grey.
+    """
     import numpy as np
 
     values = np.asarray(image).astype(np.float32)  # (h, w)
@@ -219,10 +225,12 @@ def _deep_to_rgb(image: Image.Image) -> Image.Image:
     low, high = float(values.min()), float(values.max())
     if image.mode.startswith("I;16") or (image.mode == "I" and low >= 0 and 255 < high <= 65535):
         low, high = 0.0, 65535.0
-    elif image.mode == "F" and low >= 0 and high <= 1:
-        low, high = 0.0, 1.0
+    elif image.mode == "F" and low >= 0 and high <= _OVERSHOOT:
+        low, high = 0.0, max(high, 1.0)
     elif low >= 0 and high <= 255:
         low, high = 0.0, 255.0
+    if low == high:
+        return Image.new("RGB", image.size, (128, 128, 128))
     values = (values - low) / (high - low) * 255.0 + 0.5
     return Image.fromarray(values.clip(0, 255).astype(np.uint8)).convert("RGB")
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from mmsearch.durable import replacing
+from mmsearch.durable import replacing, sync_files
 
 
 @pytest.mark.parametrize("alone", [True, False])
@@ -50,3 +52,21 @@ def test_two_threads_do_not_write_into_each_others_file(tmp_path: Path) -> None:
         assert pool.submit(other).result() != new.name
         assert (path.read_text(), new.read_text()) == ("other", "mine")
     assert path.read_text() == "mine"
+
+
+def test_all_files_of_a_folder_are_synced_and_the_folder_after_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "ab":
+        (tmp_path / name).write_text(name)
+    synced: list[str] = []
+    fsync: Callable[[int], None] = os.fsync
+
+    def noted(descriptor: int) -> None:
+        synced.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    sync_files(tmp_path)
+    assert sorted(synced[:2]) == ["a", "b"]
+    assert synced[2:] == [tmp_path.name]

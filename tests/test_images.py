@@ -182,6 +182,12 @@ def test_sixteen_bits_are_scaled_to_eight(value: int, grey: int) -> None:
         (np.array([[0, 100, 255, 7]], np.int32), [0, 100, 255, 7]),
         (np.array([[0, 257, 65_535, 514]], np.int32), [0, 1, 255, 2]),
         (np.array([[-1_000_000, 0, 1_000_000, 0]], np.int32), [0, 128, 255, 128]),
+        (np.array([[0.0, 0.75, 1.5, 0.3]], np.float32), [0, 128, 255, 51]),
+        (np.array([[0.0, 2.0, 4.0, 9.0]], np.float32), [0, 2, 4, 9]),
+        (np.array([[1.0, 1.0, 1.0, 1.0]], np.float32), [255] * 4),
+        (np.array([[300.0] * 4], np.float32), [128] * 4),
+        (np.array([[-5] * 4], np.int32), [128] * 4),
+        (np.array([[100_000] * 4], np.int32), [128] * 4),
     ],
 )
 def test_deep_grey_takes_the_range_it_holds(values: np.ndarray, greys: list[int]) -> None:

@@ -11,7 +11,7 @@ import json
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,9 +47,7 @@ class Int8Tower:
 
     def __init__(self, encoder: OpenClipEncoder, cache: Path) -> None:
         folder = cache / "int8" / f"{encoder.fingerprint}-{recipe()}"
-        if not (folder / "tower.onnx").is_file():
-            _export(encoder, folder)
-        self._session = onnx_runtime.session(str(folder / "tower.onnx"))  # threads: lanes.py
+        self._session = _session(encoder, folder)  # threads: lanes.py
         self._trial_file = folder / "trial.json"
         self.trial = _read_trial(self._trial_file)
 
@@ -86,33 +84,44 @@ def _read_trial(path: Path) -> Trial | None:
     return trial if trial.cpu == cpu_name() else None
 
 
-def _export(encoder: OpenClipEncoder, folder: Path) -> None:
-    """`folder`, complete, or ModelError; never anything in between."""
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
+def _session(encoder: OpenClipEncoder, folder: Path) -> Any:
+    """ONNX Runtime's session of the tower in `folder`, which is written if need be."""
+    file = folder / "tower.onnx"
+    if file.is_file():
+        # What a damaged file raises is ONNX Runtime's own and has no common base.
+        with suppress(Exception):
+            return onnx_runtime.session(str(file))
     try:
-        with staged(folder) as staging:
-            plain, ready = staging / "plain.onnx", staging / "ready.onnx"
-            with _quiet():
-                _to_onnx(encoder, plain)
-                quant_pre_process(str(plain), str(ready), skip_symbolic_shape=True)
-                quantize_dynamic(
-                    str(ready),
-                    str(staging / "tower.onnx"),
-                    op_types_to_quantize=["MatMul", "Gemm"],
-                    per_channel=True,
-                    weight_type=QuantType.QInt8,
-                    reduce_range=not has_int8_products(),
-                )
-            for used in (plain, ready):
-                used.unlink()
+        _export(encoder, folder)
+        return onnx_runtime.session(str(file))
     except Exception as exc:  # exporters raise nearly anything for a layer that they do not know
         reason = (str(exc).splitlines() or [type(exc).__name__])[0]
         raise ModelError(
             f"model {encoder.name!r}: its image tower cannot be had in int8 ({reason[:200]}); "
             "use --precision fp32"
         ) from exc
+
+
+def _export(encoder: OpenClipEncoder, folder: Path) -> None:
+    """`folder`, complete, or an exception of any kind; never anything in between."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    with staged(folder) as staging:
+        plain, ready = staging / "plain.onnx", staging / "ready.onnx"
+        with _quiet():
+            _to_onnx(encoder, plain)
+            quant_pre_process(str(plain), str(ready), skip_symbolic_shape=True)
+            quantize_dynamic(
+                str(ready),
+                str(staging / "tower.onnx"),
+                op_types_to_quantize=["MatMul", "Gemm"],
+                per_channel=True,
+                weight_type=QuantType.QInt8,
+                reduce_range=not has_int8_products(),
+            )
+        for used in (plain, ready):
+            used.unlink()
 
 
 def _to_onnx(encoder: OpenClipEncoder, path: Path) -> None:

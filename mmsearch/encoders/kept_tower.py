@@ -14,6 +14,7 @@ The first two have the tokens in a table, where the tokenizer is of a kind that 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import sys
@@ -21,6 +22,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmsearch.durable import sync_directory, sync_files
 from mmsearch.encoders.numpy_tower import NumpyTextTower
 from mmsearch.encoders.tensor_file import TensorFile
 from mmsearch.encoders.text_tokens import TABLE, TextTokens, write_table
@@ -104,20 +106,38 @@ def keep_adapter(source: Path, names: tuple[str, ...], fingerprint: str) -> None
 
 @contextlib.contextmanager
 def staged(target: Path) -> Iterator[Path]:
-    """A new folder that takes the place of `target` if the block ends well. Raises OSError."""
+    """A new folder, synced, that takes the place of `target` if the block ends well.
+
+    Several processes may write one target at the same time. Raises OSError.
+    """
     # Who only reads a tower is in a hurry.
     import shutil
     import tempfile
 
     target.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=".writing-", dir=target.parent))
+    old = staging.with_name(f"{staging.name}-old")
     try:
         yield staging
-        if target.exists():
-            shutil.rmtree(target, ignore_errors=True)
-        os.replace(staging, target)
+        sync_files(staging)
+        # A folder cannot be renamed to one that is not empty. Moved aside, the old one is missing
+        # for no longer than a rename.
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(target, old)
+        _settle(staging, target)
+        sync_directory(target.parent)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _settle(staging: Path, target: Path) -> None:
+    try:
+        os.replace(staging, target)
+    except OSError as exc:
+        # Another process was quicker, and its folder is as good.
+        if exc.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
 
 
 def _read_adapted(folder: Path) -> TextEncoder:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mmsearch.errors import ImageError
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -17,6 +19,11 @@ if TYPE_CHECKING:
 # Means and deviations of OpenAI's CLIP (openai/CLIP clip.py `_transform`), open_clip's default.
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+# Of a picture scaled as a whole: 64 MB. At size 224 its edges are as 1 to 320 then, at 512 as 1 to
+# 60, and only the centre is scaled of what is thinner: a value may differ by rounding.
+_MOST_PIXELS = 16_000_000
+# Pixels beside the centre that its outermost ones are made of: two in bicubic, one for rounding.
+_REACH = 3
 
 
 @dataclass(frozen=True)
@@ -53,13 +60,35 @@ class Preprocess:
         )
 
     def __call__(self, image: Image.Image) -> npt.NDArray[np.uint8]:
-        """RGB picture -> (height, width, 3) uint8. Other modes are converted to RGB first."""
+        """RGB picture -> (height, width, 3) uint8. Other modes are converted to RGB first.
+
+        Raises ImageError if there is not enough memory for it.
+        """
         import numpy as np
 
-        if image.mode != "RGB":
-            image = image.convert("RGB")
-        resized = _resize(image, self._target(image.size), self._filter())
-        return np.array(_center(resized, self.size, self.fill_color), dtype=np.uint8)
+        try:
+            if image.mode != "RGB":
+                image = image.convert("RGB")
+            return np.array(self._scaled(image), dtype=np.uint8)
+        except MemoryError as exc:
+            raise ImageError(
+                f"not enough memory to scale a picture of {image.width} x {image.height} pixels; "
+                "save a smaller copy"
+            ) from exc
+
+    def _scaled(self, image: Image.Image) -> Image.Image:
+        target = self._target(image.size)
+        if self.resize_mode == "shortest" and target[0] * target[1] > _MOST_PIXELS:
+            return self._middle(image, target)
+        return _center(_resize(image, target, self._filter()), self.size, self.fill_color)
+
+    def _middle(self, image: Image.Image, target: tuple[int, int]) -> Image.Image:
+        """The centre of a picture resized to `target`, without resizing the rest of it."""
+        height, width = self.size
+        x, end_x, left, right = _seen(image.width, target[0], width)
+        y, end_y, top, bottom = _seen(image.height, target[1], height)
+        near = image.crop((x, y, end_x, end_y))
+        return near.resize((width, height), self._filter(), box=(left, top, right, bottom))
 
     def _filter(self) -> Image.Resampling:
         from PIL import Image
@@ -105,6 +134,23 @@ def _center(image: Image.Image, size: tuple[int, int], fill: int) -> Image.Image
         canvas = Image.new("RGB", padded, (fill, fill, fill))
         canvas.paste(image, ((padded[0] - image.width) // 2, (padded[1] - image.height) // 2))
         image = canvas
-    left = round((image.width - width) / 2.0)
-    top = round((image.height - height) / 2.0)
+    left, top = _before(image.width, width), _before(image.height, height)
     return image.crop((left, top, left + width, top + height))
+
+
+def _before(edge: int, size: int) -> int:
+    return round((edge - size) / 2.0)
+
+
+def _seen(edge: int, scaled: int, size: int) -> tuple[int, int, float, float]:
+    """(first, end) of the pixels that an edge's centre is made of, and where it lies in them.
+
+    The centre is `size` pixels wide once the edge is `scaled`. Pillow takes its place as float32,
+    which is too coarse if one counts from the first pixel of a long edge.
+    """
+    ratio = edge / scaled
+    start = _before(scaled, size) * ratio
+    stop = min(start + size * ratio, edge)
+    reach = _REACH * max(ratio, 1)
+    first, end = max(int(start - reach), 0), min(int(stop + reach), edge)
+    return first, end, start - first, stop - first

@@ -7,7 +7,9 @@ int8 tensors may have a companion `NAME.scale` with one factor per row, as writt
 from __future__ import annotations
 
 import json
+import math
 import mmap
+import operator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,14 +34,21 @@ class TensorFile:
     """Read-only view of a safetensors file with F32, F16 and row-scaled I8 tensors."""
 
     def __init__(self, path: Path) -> None:
-        """Raises ValueError for a file that is not safetensors, OSError for one not readable."""
+        """Raises OSError, and ValueError for a file that is not safetensors or is cut off."""
         with path.open("rb") as file:
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         length = int.from_bytes(self._map[:8], "little")
-        if length > len(self._map) - 8:
+        left = len(self._map) - 8 - length
+        if left < 0:
             raise ValueError(f"{path}: not a safetensors file")
-        self._header: dict[str, Any] = json.loads(self._map[8 : 8 + length])
-        self._header.pop("__metadata__", None)
+        try:
+            self._header: dict[str, Any] = json.loads(self._map[8 : 8 + length])
+            self._header.pop("__metadata__", None)
+            whole = all(_lies_within(left, entry) for entry in self._header.values())
+        except (ValueError, KeyError, TypeError, AttributeError) as exc:
+            raise ValueError(f"{path}: not a safetensors file ({exc})") from exc
+        if not whole:
+            raise ValueError(f"{path}: cut off, or its header does not fit its tensors")
         self._start = 8 + length
         self._cache: dict[str, Floats] = {}
         self._seen: set[str] = set()
@@ -103,6 +112,14 @@ class TensorFile:
         column = scale.reshape(scale.shape + (1,) * (values.ndim - scale.ndim))
         scaled: Floats = values * column
         return scaled
+
+
+def _lies_within(size_bytes: int, entry: Any) -> bool:
+    """Whether a tensor's place is of its size and within the file's data. What raises is junk."""
+    *shape, begin, end = map(operator.index, (*entry["shape"], *entry["data_offsets"]))
+    dtype = _DTYPES.get(entry["dtype"])  # None: of a type that `raw` does not read
+    fits = dtype is None or math.prod(shape) * np.dtype(dtype).itemsize == end - begin
+    return fits and 0 <= begin <= end <= size_bytes and min(shape, default=0) >= 0
 
 
 def product(x: Floats, weight: Floats) -> Floats:

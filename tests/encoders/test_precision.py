@@ -320,3 +320,32 @@ def test_a_damaged_trial_is_made_anew(encoder: OpenClipEncoder, tmp_path: Path) 
     file.write_text("{")
     encoder.use_precision("int8")
     assert encoder.precision is None
+
+
+@pytest.mark.parametrize("damage", [b"junk" * 50, b""])
+def test_a_damaged_int8_tower_is_exported_again(
+    encoder: OpenClipEncoder, tmp_path: Path, damage: bytes
+) -> None:
+    encoder.use_precision("int8")
+    rows = encoder.encode_images(pictures(16))
+    (file,) = (tmp_path / "cache").rglob("tower.onnx")
+    file.write_bytes(damage)
+    encoder.use_precision("int8")
+    np.testing.assert_allclose(encoder.encode_images(pictures(16)), rows, atol=1e-6)
+
+
+def test_an_int8_tower_that_cannot_be_loaded_is_refused_after_one_more_export(
+    encoder: OpenClipEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exports = []
+
+    def junk(_: object, folder: Path) -> None:
+        exports.append(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "tower.onnx").write_bytes(b"junk" * 50)
+
+    monkeypatch.setattr(int8_tower, "_export", junk)
+    for _ in range(2):
+        with pytest.raises(ModelError, match=r"cannot be had in int8 .*--precision fp32"):
+            encoder.use_precision("int8")
+    assert len(exports) == 2

@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -5,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import mmsearch
 from mmsearch.encoders.open_clip_encoder import OpenClipEncoder, load_open_clip
 from mmsearch.encoders.tensor_file import product
 from mmsearch.encoders.text_tower import export_text_tower, open_text_tower, tower_folder
 from mmsearch.encoders.tower_export import PROBES
+from tests.support import paint
 
 from .conftest import TEXT_CFG, save_tiny_model
 
@@ -133,3 +136,27 @@ assert not heavy & set(sys.modules), heavy & set(sys.modules)
 def test_importing_the_package_imports_nothing_heavy() -> None:
     code = "import sys, mmsearch.encoders; assert not {'torch', 'numpy', 'PIL'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_tower_that_is_cut_off_is_not_opened_but_written_again(tmp_path: Path) -> None:
+    encoder = load_open_clip(str(save_tiny_model(tmp_path / "m")), "cpu")
+    folder = export_text_tower(encoder)
+    assert folder is not None
+    weights = folder / "text.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-200_000])
+    assert open_text_tower(encoder.fingerprint, encoder.name) is None
+    assert export_text_tower(encoder) == folder
+    assert weights.read_bytes() == whole
+
+
+def test_a_tower_that_is_gone_is_written_again_by_the_next_run_that_encodes(tmp_path: Path) -> None:
+    model = str(save_tiny_model(tmp_path / "m"))
+    paint(tmp_path / "photos" / "red.png", "red")
+    with mmsearch.open(tmp_path / "c", create=True) as collection:
+        collection.index([tmp_path / "photos"], model=model)
+        tower = tower_folder(load_open_clip(model, "cpu").fingerprint)
+        shutil.rmtree(tower)
+        paint(tmp_path / "photos" / "blue.png", "blue")
+        collection.index([tmp_path / "photos"])
+    assert tower.is_dir()
