@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,10 +26,16 @@ if TYPE_CHECKING:
     from mmsearch.evaluation.measure import Measured
     from mmsearch.evaluation.request import Request
     from mmsearch.evaluation.result import Evaluation
-    from mmsearch.evaluation.tasks import Direction
 
 DEFAULT_DEPTH = 1000  # of an exported run, as is usual at TREC
 SELF_QUERIES = 1000  # of an index curve
+
+# What only a dataset can be asked, and what means nothing where no rankings are judged.
+OF_DATASET = (
+    *("--run", "--model", "--images", "--split"),
+    *("--relevance", "--queries", "--labels", "--template"),
+)
+OF_JUDGEMENTS = ("--direction", "--measures", "--baseline", "--fail-below", "--export-run")
 
 
 @dataclass(frozen=True)
@@ -45,9 +52,11 @@ class Outputs:
 
 @dataclass(frozen=True)
 class Gate:
-    """The baseline to compare with, and the fall that is still let through (None: any)."""
+    """The file of the baseline, what stood in it before anything was written, and the fall that
+    is still let through (None: any)."""
 
-    baseline: Path | None
+    path: Path
+    baseline: Sequence[Mapping[str, Any]]
     fail_below: float | None
 
 
@@ -193,11 +202,16 @@ def evaluate(
       mmsearch evaluate --index
     """
     outputs = Outputs(as_json, markdown, save, html, export_run, depth)
-    gate = Gate(baseline, fail_below)
     machine = Machine(device, batch_size, workers, not no_cache)
-    _check(dataset, model, run, index, outputs, gate)
-    directions, columns = _directions(direction or []), tuple(_split(relevance))
+    _check(dataset, _given(ctx), len(model or ()))
+    from mmsearch.evaluation.gate import read_evaluations
+    from mmsearch.evaluation.tasks import parse_direction
+
+    directions = tuple(dict.fromkeys(parse_direction(name) for name in direction or ()))
+    columns = tuple(name.strip() for name in (relevance or "").split(",") if name.strip())
     chosen = _measures(measures)
+    # Before anything is written: --save may name the same file.
+    gate = None if baseline is None else Gate(baseline, read_evaluations(baseline), fail_below)
     if dataset is None:
         with open_collection(ctx, collection) as opened:
             if index:
@@ -231,39 +245,44 @@ def evaluate(
     _finish(measured, [one.evaluation for one in measured], outputs, gate)
 
 
-def _check(
-    dataset: Path | None,
-    model: list[str] | None,
-    run: Path | None,
-    index: bool,
-    outputs: Outputs,
-    gate: Gate,
-) -> None:
-    """Raises UsageError for options that exclude each other."""
-    if outputs.as_json and outputs.markdown:
+def _given(ctx: typer.Context) -> set[str]:
+    """The options that were typed."""
+    sources = {name: ctx.get_parameter_source(name) for name in ctx.params}
+    return {
+        f"--{name.removeprefix('as_').replace('_', '-')}"
+        for name, source in sources.items()
+        if source is not None and source.name == "COMMANDLINE"
+    }
+
+
+def _check(dataset: Path | None, given: Set[str], models: int) -> None:
+    """Raises UsageError for options that exclude each other or have nothing to say here."""
+    if {"--json", "--markdown"} <= given:
         raise UsageError("--json and --markdown are two ways to print: choose one")
-    if run is not None and model:
+    if {"--run", "--model"} <= given:
         raise UsageError("--run judges a file and --model a model: choose one")
-    if dataset is None and (run is not None or model):
-        raise UsageError("name a DATASET: without one the collection judges its own model")
-    if index and dataset is not None:
-        raise UsageError("--index measures the collection: leave DATASET out")
-    if outputs.export_run is not None and (run is not None or index):
+    if "--index" in given:
+        if dataset is not None:
+            raise UsageError("--index measures the collection: leave DATASET out")
+        for option in (*OF_DATASET, *OF_JUDGEMENTS):
+            if option in given:
+                raise UsageError(
+                    f"{option} goes with judgements, and --index measures without any: leave it out"
+                )
+    for option in OF_DATASET:
+        if dataset is None and option in given:
+            raise UsageError(
+                f"{option} goes with a DATASET: name a DATASET; without one the collection judges "
+                "its own model by its own captions"
+            )
+    if {"--labels", "--measures"} <= given and "--run" not in given:
+        raise UsageError("--labels has measures of its own: leave --measures out")
+    if {"--export-run", "--run"} <= given:
         raise UsageError("--export-run writes what a model ranked: there is no model here")
-    if outputs.export_run is not None and model and len(model) > 1:
+    if "--export-run" in given and models > 1:
         raise UsageError("--export-run writes the rankings of one model: give one --model")
-    if gate.fail_below is not None and gate.baseline is None:
+    if "--fail-below" in given and "--baseline" not in given:
         raise UsageError("--fail-below compares with a --baseline FILE: name one")
-
-
-def _split(columns: str | None) -> list[str]:
-    return [name.strip() for name in (columns or "").split(",") if name.strip()]
-
-
-def _directions(names: list[str]) -> tuple[Direction, ...]:
-    from mmsearch.evaluation.tasks import parse_direction
-
-    return tuple(dict.fromkeys(parse_direction(name) for name in names))
 
 
 def _measures(names: str | None) -> Any:
@@ -299,13 +318,17 @@ def _measure_models(request: Request, models: list[str], machine: Machine) -> li
 
 
 def _finish(
-    measured: list[Measured], evaluations: list[Evaluation], outputs: Outputs, gate: Gate
+    measured: list[Measured], evaluations: list[Evaluation], outputs: Outputs, gate: Gate | None
 ) -> None:
     """Print, write and judge. Raises typer.Exit for what is not a plain success."""
     _print(evaluations, outputs)
-    _write(measured, evaluations, outputs)
-    if gate.baseline is not None:
+    # Figures that fell must not become the baseline of the next run.
+    renew = gate and outputs.save and outputs.save.resolve() == gate.path.resolve()
+    _write(measured, evaluations, replace(outputs, save=None) if renew else outputs)
+    if gate is not None:
         _judge(evaluations, gate)
+    if renew and outputs.save:
+        _save(evaluations, outputs.save)
     if any(one.task.unanswered or one.failed for one in measured):
         raise typer.Exit(EXIT_SKIPPED)
 
@@ -329,8 +352,7 @@ def _write(measured: list[Measured], evaluations: list[Evaluation], outputs: Out
     from mmsearch.evaluation.files import write_file
 
     if outputs.save is not None:
-        lines = [render.to_json(one.to_json()) for one in evaluations]
-        write_file(outputs.save, ("[" + ",\n".join(lines) + "]\n").encode())
+        _save(evaluations, outputs.save)
     if outputs.html is not None:
         from mmsearch.evaluation.report_html import render_report
 
@@ -338,25 +360,22 @@ def _write(measured: list[Measured], evaluations: list[Evaluation], outputs: Out
             page = render_report(evaluations, on_progress=steps)
         write_file(outputs.html, page.encode())
     if outputs.export_run is not None:
-        _export(measured, outputs.export_run, outputs.depth)
+        from mmsearch.evaluation.measure import write_runs
+
+        write_runs(measured, outputs.export_run, outputs.depth)
 
 
-def _export(measured: list[Measured], path: Path, depth: int) -> None:
-    """One run and its qrels per direction; with several directions each gets its own file name."""
-    from mmsearch.evaluation import trec
+def _save(evaluations: list[Evaluation], path: Path) -> None:
+    from mmsearch.evaluation.files import write_file
 
-    for one in measured:
-        direction = one.task.direction.replace(" ", "-")
-        target = path if len(measured) == 1 else path.with_stem(f"{path.stem}-{direction}")
-        trec.write_run(target, one.run(depth), one.evaluation.model)
-        trec.write_qrels(target.with_suffix(".qrels"), one.task.qrels)
+    lines = [render.to_json(one.to_json()) for one in evaluations]
+    write_file(path, ("[" + ",\n".join(lines) + "]\n").encode())
 
 
 def _judge(evaluations: list[Evaluation], gate: Gate) -> None:
-    from mmsearch.evaluation.gate import against_baseline, read_evaluations
+    from mmsearch.evaluation.gate import against_baseline
 
-    assert gate.baseline is not None
-    changes = against_baseline(evaluations, read_evaluations(gate.baseline), gate.fail_below or 0.0)
+    changes = against_baseline(evaluations, gate.baseline, gate.fail_below or 0.0)
     fallen = [change for change in changes if change.fell]
     for change in changes if gate.fail_below is None else fallen:
         typer.echo(render.visible(str(change)), err=True)
@@ -365,7 +384,7 @@ def _judge(evaluations: list[Evaluation], gate: Gate) -> None:
     if fallen:
         typer.echo(
             f"{len(fallen)} of {len(changes)} figures fell more than {gate.fail_below:g} below "
-            f"{render.visible(str(gate.baseline))}",
+            f"{render.visible(str(gate.path))}",
             err=True,
         )
         raise typer.Exit(1)

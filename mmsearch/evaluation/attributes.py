@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from mmsearch.errors import UsageError
 from mmsearch.evaluation.dataset import Dataset, Entry
@@ -47,7 +47,12 @@ def attribute_tasks(
 
 def values_of(entry: Entry, columns: Sequence[str]) -> tuple[str, ...]:
     """The entry's values in `columns`, as text."""
-    return tuple(str(entry.attributes[column]).strip() for column in columns)
+    return tuple(entry.value(column) for column in columns)
+
+
+def _id_of(parts: Iterable[str], mark: str) -> str:
+    """`parts` as one id, which no other parts have: a mark inside of one is escaped."""
+    return mark.join(part.replace("\\", "\\\\").replace(mark, f"\\{mark}") for part in parts)
 
 
 def phrase(columns: Sequence[str], values: Sequence[str], template: str | None = None) -> str:
@@ -55,7 +60,7 @@ def phrase(columns: Sequence[str], values: Sequence[str], template: str | None =
     if template is not None:
         try:
             return template.format(**dict(zip(columns, values, strict=True)))
-        except (KeyError, IndexError, ValueError) as error:
+        except (KeyError, IndexError, ValueError, AttributeError, TypeError) as error:
             raise UsageError(
                 f"the template {template!r} does not fit: it may name "
                 f"{', '.join('{' + column + '}' for column in columns)}"
@@ -81,7 +86,7 @@ def _attribute_queries(
     words: dict[str, Shown] = {}
     for entry in entries:
         values = values_of(entry, columns)
-        query = "/".join(values)
+        query = _id_of(values, "/")
         qrels.setdefault(query, {})[entry.id] = 1
         words[query] = Shown(text=phrase(columns, values, template))
     asked = dict(sorted(words.items()))
@@ -100,7 +105,6 @@ def _changed_value(dataset: Dataset, entries: Sequence[Entry], columns: Sequence
             choices[tuple(kept)].append(last)
     asked: dict[str, Shown] = {}
     qrels: dict[str, dict[str, int]] = {}
-    own: dict[str, str] = {}
     for entry in entries:
         *kept, last = values_of(entry, columns)
         others = sorted(choices[tuple(kept)])
@@ -108,14 +112,13 @@ def _changed_value(dataset: Dataset, entries: Sequence[Entry], columns: Sequence
             continue
         # The next value in alphabetical order: the same on every machine and in every run.
         wanted = others[(others.index(last) + 1) % len(others)]
-        query = f"{entry.id}+{wanted}"
+        query = _id_of((entry.id, wanted), "+")
         asked[query] = Shown(text=wanted.lower(), image=entry.image)
         qrels[query] = dict.fromkeys(by_values[(*kept, wanted)], 1)
-        own[query] = entry.id
     if not asked:
         raise UsageError(f"{dataset.name}: {columns[-1]} never differs where the rest is equal")
     items = {entry.id: shown_picture(entry) for entry in pictures_in(dataset)}
-    return make_task(dataset, "mixed to image", asked, items, qrels, own=own)
+    return make_task(dataset, "mixed to image", asked, items, qrels)
 
 
 def alike(
@@ -136,8 +139,7 @@ def alike(
     lonely = len(entries) - len(asked)
     warnings = (f"{lonely} pictures have no other like them and are not asked",) if lonely else ()
     items = {entry.id: shown_picture(entry) for entry in pictures_in(dataset)}
-    own = {query: query for query in asked}
-    return make_task(dataset, "image to image", asked, items, qrels, own=own, warnings=warnings)
+    return make_task(dataset, "image to image", asked, items, qrels, warnings=warnings)
 
 
 def _left_out(

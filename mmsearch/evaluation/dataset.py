@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mmsearch.errors import InputError, UsageError
+from mmsearch.evaluation.files import read_json
 from mmsearch.evaluation.pictures import members, name_in_tar
 from mmsearch.evaluation.task import some
 
@@ -24,6 +24,16 @@ class Entry:
     group: str | None = None
     split: str | None = None
     names: tuple[str, ...] = ()  # other names that judgements may use, such as the picture's
+    disputed: frozenset[str] = frozenset()  # attributes in which its rows differ
+
+    def value(self, column: str) -> str:
+        """The attribute in words. Raises InputError where the rows of this entry differ in it."""
+        if column in self.disputed:
+            raise InputError(
+                f"{self.id!r}: its rows differ in {column!r}, so that none of them can be asked "
+                "for; make them equal, or give each row a key"
+            )
+        return str(self.attributes[column]).strip()
 
 
 @dataclass(frozen=True)
@@ -159,11 +169,7 @@ def _reader_of(path: Path) -> _Reader | None:
     if is_table_name(path):
         return path.stem, "table", lambda: tabular.table_entries(path)
     if path.suffix == ".json":
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path}: cannot be read as JSON ({error})") from error
-        return formats.json_reader(path, content)
+        return formats.json_reader(path, read_json(path))
     if path.suffix in (".txt", ".token"):
         return formats.text_reader(path)
     return None
@@ -180,10 +186,8 @@ def _read_folder(folder: Path, images: Path | None, split: str | None) -> Datase
     found: list[tuple[str, Path]] = []
     for path in sorted(folder.iterdir()):
         if path.suffix in _ANNOTATIONS and path.is_file():
-            try:
-                reader = _reader_of(path)
-            except InputError:
-                continue
+            # A damaged one is an error: others in its place would be figures of another set.
+            reader = _reader_of(path)
             if reader is not None:
                 found.append((reader[1], path))
     found.sort(key=lambda one: _PREFERENCE.index(one[0]))

@@ -57,6 +57,10 @@ class Embedder:
         self._encode_images([name for name in dict.fromkeys(images) if name not in self._digest_of])
         self._encode_texts(list(dict.fromkeys(texts)))
 
+    def digest(self, name: str) -> bytes | None:
+        """The digest of a prepared picture's bytes, None where they could not be read."""
+        return self._digest_of.get(name)
+
     def images(self, names: Sequence[str]) -> Vectors:
         """(n, d) float32 unit rows of prepared pictures."""
         return self._images.get([self._digest_of[name] for name in names])

@@ -72,8 +72,10 @@ def evaluate_embeddings(
 def rank_embeddings(
     task: Task, query_vectors: Vectors, item_vectors: Vectors, depth: int
 ) -> RankedRun:
-    """The best `depth` items of each query, for export."""
+    """The best `depth` items of each query, for export; none of the unanswered ones."""
     order, scores = _ranker(task, query_vectors, item_vectors).top(depth)
+    lost = [row for row, query in enumerate(task.queries) if query in task.unanswered]
+    order[lost], scores[lost] = -1, np.nan
     return RankedRun(task.queries, task.items, order, scores)
 
 
@@ -154,9 +156,10 @@ def _ranker(task: Task, query_vectors: Vectors, item_vectors: Vectors) -> Ranker
     own = None
     if task.own:
         position = {item: row for row, item in enumerate(task.items)}
-        own = np.array(
-            [position.get(task.own.get(query, ""), -1) for query in task.queries], np.int64
-        )
+        own = [
+            np.array([position[i] for i in task.own.get(query, ()) if i in position], np.int64)
+            for query in task.queries
+        ]
     return Ranker(query_vectors, item_vectors, task.items, own)
 
 

@@ -1,11 +1,41 @@
-"""Files that are whole or absent, whatever happens while they are written."""
+"""Files of text, read with an error that names the place, and written as a whole or not at all."""
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
-from mmsearch.errors import StorageError
+from mmsearch.errors import InputError, StorageError
+
+
+def read_text(path: Path) -> str:
+    """The text of a UTF-8 file with "\\n" at the end of its lines, without a byte order mark.
+
+    Its lines are `split("\\n")`: splitlines() would cut a caption at a U+2028 as well.
+    Raises InputError.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror or error}); check the name"
+        ) from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        byte = f"{error.object[error.start]:#04x}"
+        raise InputError(
+            f"{path}:{line}: not UTF-8 text (byte {byte}); save it as UTF-8"
+        ) from error
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds. Raises InputError."""
+    try:
+        return json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: cannot be read as JSON ({error}); repair it") from error
 
 
 def write_file(path: Path, content: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
@@ -11,12 +12,14 @@ from typing import Any
 
 from mmsearch.errors import InputError
 from mmsearch.evaluation.dataset import Entry
+from mmsearch.evaluation.files import read_text
 from mmsearch.images import is_image_name
 
 Reader = tuple[str, str, Callable[[], Iterator[Entry]]]
 
 # `1000268201_693b08cb0e.jpg#0<TAB>A child in a pink dress ...`, Flickr8k.token.txt and Flickr30k's.
 _TOKEN = re.compile(r"(?P<image>[^\t#]+)#(?P<number>[0-9]+)\t(?P<caption>.*)")
+_SURROGATE = re.compile("[\ud800-\udfff]")  # what JSON can escape and no encoder can read
 _SPLIT_FILES = {"train": "trainImages", "dev": "devImages", "test": "testImages"}
 
 
@@ -47,7 +50,7 @@ def karpathy_entries(path: Path, images: list[Any]) -> Iterator[Entry]:
             name = str(image["filename"])
             if image.get("filepath"):
                 name = f"{image['filepath']}/{name}"
-            captions = tuple(str(sentence["raw"]).strip() for sentence in image["sentences"])
+            captions = tuple(_caption(sentence["raw"]) for sentence in image["sentences"])
             # "restval" is the part of COCO's validation set that everyone trains on.
             split = str(image["split"])
         except (KeyError, TypeError) as error:
@@ -60,7 +63,7 @@ def coco_entries(path: Path, content: Mapping[str, Any]) -> Iterator[Entry]:
     captions: dict[Any, list[str]] = {}
     try:
         for note in content["annotations"]:
-            captions.setdefault(note["image_id"], []).append(str(note["caption"]).strip())
+            captions.setdefault(note["image_id"], []).append(_caption(note["caption"]))
         known = {image["id"]: str(image["file_name"]) for image in content["images"]}
     except (KeyError, TypeError) as error:
         raise InputError(f"{path}: an annotation or an image lacks {error}") from error
@@ -75,19 +78,27 @@ def coco_entries(path: Path, content: Mapping[str, Any]) -> Iterator[Entry]:
 def mapping_entries(path: Path, content: Mapping[str, Any]) -> Iterator[Entry]:
     """A plain object: picture -> caption, or a list of captions."""
     for name, value in content.items():
-        captions = (value,) if isinstance(value, str) else tuple(value)
-        if not all(isinstance(caption, str) for caption in captions):
-            raise InputError(f"{path}: a caption of {name!r} is no text")
-        yield Entry(name, name, tuple(caption.strip() for caption in captions))
+        try:
+            captions = tuple(map(_caption, value if isinstance(value, list) else [value]))
+        except TypeError as error:
+            raise InputError(f"{path}: the picture {name!r} lacks {error}") from error
+        yield Entry(name, name, captions)
+
+
+def _caption(value: Any) -> str:
+    if not isinstance(value, str) or _SURROGATE.search(value):
+        raise TypeError(f"a caption that is text: {value!r} is none")
+    return value.strip()
 
 
 def text_reader(path: Path) -> Reader | None:
     """The reader for a token file, or for Kaggle's `image,caption` in a .txt; None for others."""
     try:
-        with path.open(encoding="utf-8-sig") as file:
+        # What the file is shows in ASCII; bytes that are not UTF-8 are its reader's to refuse.
+        with path.open(encoding="utf-8-sig", errors="replace") as file:
             first = next((line.rstrip("\n") for line in file if line.strip()), "")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as text ({error})") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     if _TOKEN.fullmatch(first):
         return path.stem, "Flickr tokens", lambda: token_entries(path)
     if first.replace(" ", "").lower() == "image,caption":
@@ -98,7 +109,7 @@ def text_reader(path: Path) -> Reader | None:
 def token_entries(path: Path) -> Iterator[Entry]:
     """Hodosh, Young and Hockenmaier, JAIR 47, 2013. Splits come from the lists beside the file."""
     captions: dict[str, dict[int, str]] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
+    for number, line in enumerate(read_text(path).split("\n"), 1):
         if not line.strip():
             continue
         found = _TOKEN.fullmatch(line)
@@ -119,7 +130,7 @@ def _flickr_splits(path: Path) -> dict[str, str]:
     split_of: dict[str, str] = {}
     for split, ending in _SPLIT_FILES.items():
         for listing in path.parent.glob(f"*{ending}.txt"):
-            for name in listing.read_text(encoding="utf-8").split():
+            for name in read_text(listing).split():
                 if split_of.setdefault(name, split) != split:
                     raise InputError(f"{listing}: {name!r} is in two splits")
     return split_of
@@ -128,15 +139,15 @@ def _flickr_splits(path: Path) -> dict[str, str]:
 def comma_entries(path: Path) -> Iterator[Entry]:
     """One caption a line: `image,caption`, quoted as in csv."""
     captions: dict[str, list[str]] = {}
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.reader(file)
-        next(rows)
-        for row in rows:
-            if not row:
-                continue
+    rows = csv.reader(io.StringIO(read_text(path)))
+    try:
+        for number, row in enumerate(filter(None, rows)):
             if len(row) != 2:
                 raise InputError(f"{path}:{rows.line_num}: {len(row)} columns where 2 are needed")
-            captions.setdefault(row[0].strip(), []).append(row[1].strip())
+            if number > 0:  # the first row names the columns
+                captions.setdefault(row[0].strip(), []).append(row[1].strip())
+    except csv.Error as error:
+        raise InputError(f"{path}:{rows.line_num}: cannot be read as csv ({error})") from error
     for image, texts in captions.items():
         yield Entry(image, image, tuple(texts))
 
@@ -150,7 +161,7 @@ def sidecar_entries(folder: Path) -> Iterator[Entry]:
     found = False
     for picture in pictures:
         beside = picture.with_suffix(".txt")
-        lines = beside.read_text(encoding="utf-8").splitlines() if beside.is_file() else []
+        lines = read_text(beside).split("\n") if beside.is_file() else []
         captions = tuple(line.strip() for line in lines if line.strip())
         found = found or bool(captions)
         name = picture.relative_to(folder).as_posix()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mmsearch.errors import InputError
+from mmsearch.evaluation.files import read_text
 from mmsearch.evaluation.result import MEDIAN_RANK, Evaluation
 
 # What has to be equal for two figures to be comparable. The fingerprint need not be: another model
@@ -41,24 +42,31 @@ class Change:
 
 def read_evaluations(path: Path) -> list[Mapping[str, Any]]:
     """What `--json` printed (one object a line) or `--save` wrote. Raises InputError."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); check the name") from error
+    text = read_text(path)
     try:
         content: Any = json.loads(text)
     except ValueError:
         try:
-            content = [json.loads(line) for line in text.splitlines() if line.strip()]
+            content = [json.loads(line) for line in text.split("\n") if line.strip()]
         except ValueError as error:
             raise InputError(f"{path}: not evaluations: {error}") from error
     found = content if isinstance(content, list) else [content]
-    known = [one for one in found if isinstance(one, Mapping) and "mmsearch_evaluation" in one]
+    known = [one for one in found if _has_figures(one)]
     if not known or len(known) < len(found):
         raise InputError(
             f"{path}: not evaluations; make it with `mmsearch evaluate ... --save {path.name}`"
         )
     return known
+
+
+def _has_figures(one: Any) -> bool:
+    if not isinstance(one, Mapping) or "mmsearch_evaluation" not in one:
+        return False
+    figures = one.get("figures")
+    return isinstance(figures, Mapping) and all(
+        value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+        for value in figures.values()
+    )
 
 
 def against_baseline(

@@ -33,7 +33,7 @@ _MEASURES = (Measure("hit", 1), Measure("hit", 5), Measure("RR"), Measure(MEDIAN
 def label_task(dataset: Dataset, column: str) -> Task:
     """Pictures as queries, the distinct values of `column` as gallery. Raises UsageError."""
     labelled = {
-        entry.id: (entry, str(entry.attributes[column]).strip())
+        entry.id: (entry, entry.value(column))
         for entry in pictures_in(dataset)
         if column in entry.attributes
     }

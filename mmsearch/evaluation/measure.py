@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmsearch.errors import InputError
+from mmsearch.evaluation import trec
 from mmsearch.evaluation.embed import Embedder
 from mmsearch.evaluation.evaluate import evaluate_embeddings, rank_embeddings
 from mmsearch.evaluation.measures import DEFAULT_MEASURES, Measure
+from mmsearch.evaluation.own import without_own
 from mmsearch.evaluation.result import Evaluation, RankedRun
 from mmsearch.evaluation.task import Subject, Task, some
 from mmsearch.types import Encoder, OnProgress, Progress
@@ -36,6 +38,18 @@ class Measured:
     def run(self, depth: int) -> RankedRun:
         """The rankings behind the figures, `depth` items each."""
         return rank_embeddings(self.task, self.query_vectors, self.item_vectors, depth)
+
+
+def write_runs(measured: Sequence[Measured], path: Path, depth: int) -> None:
+    """A TREC run and its qrels beside it; of several directions each gets a file name of its own.
+
+    Raises as `trec.write_run`.
+    """
+    for one in measured:
+        direction = one.task.direction.replace(" ", "-")
+        target = path if len(measured) == 1 else path.with_stem(f"{path.stem}-{direction}")
+        trec.write_run(target, one.run(depth), one.evaluation.model)
+        trec.write_qrels(target.with_suffix(".qrels"), one.task.qrels)
 
 
 def subject_of(encoder: Encoder) -> Subject:
@@ -87,7 +101,8 @@ def wants_images(task: Task) -> bool:
 
 def without_failed(task: Task, failures: dict[str, str]) -> Task:
     """The task that is left when some pictures cannot be read; nothing gets easier by it."""
-    broken = {name: reason for name, reason in failures.items() if name in set(_contents(task)[0])}
+    shown = set(_contents(task)[0])
+    broken = {name: reason for name, reason in failures.items() if name in shown}
     if not broken:
         return task
     items = task.items
@@ -97,7 +112,6 @@ def without_failed(task: Task, failures: dict[str, str]) -> Task:
     return replace(
         task,
         items=items,
-        own={query: item for query, item in task.own.items() if item in set(items)},
         unanswered=frozenset(q for q in task.queries if task.shown_queries[q].image in broken),
         warnings=(
             *task.warnings,
@@ -127,6 +141,7 @@ def _measure(
     if not task.items:
         reasons = some(list(embedder.failures.values()))
         raise InputError(f"{task.dataset}: none of its pictures can be read: {reasons}")
+    task = without_own(task, embedder.digest)  # copies of a picture, under other names
     queries = embedder.queries([task.shown_queries[query] for query in task.queries])
     shown = [task.shown_items[item] for item in task.items]
     if wants_images(task):

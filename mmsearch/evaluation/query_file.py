@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 
 from mmsearch.errors import InputError
 from mmsearch.evaluation.dataset import Dataset
+from mmsearch.evaluation.files import read_json
 from mmsearch.evaluation.task import Shown, Task
 from mmsearch.evaluation.tasks import make_task, shown_picture
 from mmsearch.tables.files import TableProblem, read_table
@@ -32,23 +31,12 @@ def query_file_task(dataset: Dataset, path: Path, to: Modality = "image") -> Tas
         judged[query] = relevant
     items, entry_of = _targets(dataset, to)
     qrels = {query: _resolved(path, query, graded, entry_of) for query, graded in judged.items()}
-    # A query picture that is itself in the gallery would be a find for nothing.
-    of_picture = {
-        os.path.realpath(entry.image): entry.id
-        for entry in dataset.entries
-        if entry.image is not None
-    }
-    own = {
-        query: of_picture[os.path.realpath(shown.image)]
-        for query, shown in asked.items()
-        if to == "image" and shown.image is not None and os.path.realpath(shown.image) in of_picture
-    }
     kinds = {
         "mixed" if s.text and s.image else "image" if s.image else "text" for s in asked.values()
     }
     kind = kinds.pop() if len(kinds) == 1 else "mixed"
     return replace(
-        make_task(dataset, f"{kind} to {to}", asked, items, qrels, own=own),
+        make_task(dataset, f"{kind} to {to}", asked, items, qrels),
         dataset=f"{dataset.name} with {path.name}",
         anchors=(),
     )
@@ -84,10 +72,7 @@ def _resolved(
 
 def _query_rows(path: Path) -> list[tuple[str, Shown, Mapping[str, int]]]:
     if path.suffix == ".json":
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path}: cannot be read as JSON ({error})") from error
+        content = read_json(path)
         if not isinstance(content, Mapping):
             raise InputError(f"{path}: not an object of query -> item -> grade")
         return [
@@ -118,7 +103,10 @@ def read_rows(path: Path) -> list[tuple[int, Mapping[str, Any]]]:
 
 def _grades(path: Path, query: str, value: Any) -> Mapping[str, int]:
     if isinstance(value, list):
-        names = [str(item) for item in value]
+        # As the keys of a table: pandas makes 7.0 of a 7 in a column with gaps.
+        names = [
+            str(int(one) if isinstance(one, float) and one.is_integer() else one) for one in value
+        ]
         if len(set(names)) < len(names):
             raise InputError(f"{path}: an item is listed twice for the query {query!r}")
         return dict.fromkeys(names, 1)

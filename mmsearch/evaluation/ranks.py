@@ -69,8 +69,8 @@ class Judgements:
 class Ranker:
     """Exact rankings of `gallery` (g, d) for `queries` (q, d), a few queries at a time.
 
-    `own` (q,) names for each query the gallery row that is the query itself and has to be left
-    out of its ranking, or -1. Raises InputError for vectors that are not finite.
+    `own` (q,) names for each query the gallery rows that are the query itself and have to be left
+    out of its ranking. Raises InputError for vectors that are not finite.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Ranker:
         queries: Vectors,
         gallery: Vectors,
         items: Sequence[str],
-        own: Ints | None = None,
+        own: Sequence[Ints] | None = None,
     ) -> None:
         for name, vectors in (("query", queries), ("gallery", gallery)):
             bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
@@ -151,9 +151,8 @@ class Ranker:
         """(r, g) in the layout's order of columns; -inf for the query itself."""
         scores = self._queries[rows] @ self._gallery.T
         if self._own is not None:
-            own = self._own[rows]
-            mine = np.flatnonzero(own >= 0)
-            scores[mine, self._column[own[mine]]] = -np.inf
+            for line, row in zip(scores, rows.tolist(), strict=True):
+                line[self._column[self._own[row]]] = -np.inf
         return scores
 
 

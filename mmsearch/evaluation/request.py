@@ -24,6 +24,17 @@ from mmsearch.types import Encoder, Modality, OnProgress
 CAPTION_DIRECTIONS: tuple[Direction, ...] = ("text-to-image", "image-to-text")
 ATTRIBUTE_DIRECTIONS: tuple[Direction, ...] = ("text-to-image",)
 
+# What qrels cannot be asked: field of a request -> option.
+_OF_DATASET = {
+    "images": "--images",
+    "split": "--split",
+    "directions": "--direction",
+    "relevance": "--relevance",
+    "queries": "--queries",
+    "labels": "--labels",
+    "templates": "--template",
+}
+
 
 @dataclass(frozen=True)
 class Request:
@@ -108,6 +119,12 @@ def measure_run_file(request: Request, path: Path) -> Evaluation:
     the run answers.
     """
     if trec.is_qrels(request.dataset):
+        for name, option in _OF_DATASET.items():
+            if getattr(request, name):
+                raise UsageError(
+                    f"{option} goes with a dataset, and {request.dataset} holds qrels, which are "
+                    "judgements and nothing else: leave it out"
+                )
         qrels = trec.read_qrels(request.dataset)
         task = Task(request.dataset.name, None, "run", tuple(qrels), (), qrels)
         if request.sample is not None:

@@ -15,6 +15,8 @@ from mmsearch.tables.columns import (
     JOINED_COLUMNS,
     KEY_COLUMNS,
     TEXT_COLUMNS,
+    by_folded,
+    take_name,
 )
 from mmsearch.tables.files import TableProblem, read_table
 from mmsearch.tables.values import clean_text
@@ -39,18 +41,38 @@ def table_entries(path: Path) -> Iterator[Entry]:
         elif keyed:
             raise InputError(f"{path}: row {number}: the key {entry.id!r} was used before")
         else:
-            captions = before.captions + entry.captions
-            entries[entry.id] = replace(before, captions=captions)
+            entries[entry.id] = _merged(path, number, before, entry)
     yield from entries.values()
 
 
+def _merged(path: Path, number: int, before: Entry, entry: Entry) -> Entry:
+    """One entry of two rows of a picture; columns of captions may well differ, such as a number."""
+    for what in ("split", "group"):
+        one, other = getattr(before, what), getattr(entry, what)
+        if one != other:
+            raise InputError(
+                f"{path}: row {number}: the {what} of {entry.id!r} is {other!r}, and {one!r} in a "
+                "row before; make them equal, or give each row a key"
+            )
+    both = (before.attributes.keys() & entry.attributes.keys()) - before.disputed
+    differing = {column for column in both if before.value(column) != entry.value(column)}
+    return replace(
+        before,
+        captions=before.captions + entry.captions,
+        attributes={**entry.attributes, **before.attributes},
+        disputed=before.disputed | differing,
+    )
+
+
 def _entry(path: Path, number: int, row: Mapping[str, Any]) -> tuple[bool, Entry]:
-    by_name = {name.strip().lower(): value for name, value in row.items()}
+    names, rest = by_folded(tuple(row)), dict(row)
+    by_name = {folded: row[name] for folded, name in names.items()}
+    key, group = take_name(rest, names, KEY_COLUMNS), take_name(rest, names, GROUP_COLUMNS)
 
     def first(columns: tuple[str, ...]) -> Any:
         return next((v for c in columns if not _empty(v := by_name.get(c))), None)
 
-    image, key, group = first(IMAGE_COLUMNS), first(KEY_COLUMNS), first(GROUP_COLUMNS)
+    image = first(IMAGE_COLUMNS)
     captions = _texts(first(TEXT_COLUMNS))
     if not captions:
         parts = [str(by_name[c]) for c in JOINED_COLUMNS if not _empty(by_name.get(c))]
@@ -61,12 +83,12 @@ def _entry(path: Path, number: int, row: Mapping[str, Any]) -> tuple[bool, Entry
     name = None if image is None else str(image).strip()
     split = by_name.get(_SPLIT)
     attributes = {column: value for column, value in row.items() if not _empty(value)}
-    return key is not None, Entry(
-        id=clean_text(str(key)) if key is not None else name or f"{path.name}#{number}",
+    return bool(key), Entry(
+        id=key or name or f"{path.name}#{number}",
         image=name,
         captions=captions,
         attributes=attributes,
-        group=None if group is None else str(group),
+        group=group,
         split=None if _empty(split) else str(split),
     )
 

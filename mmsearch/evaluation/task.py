@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mmsearch.errors import InputError
 from mmsearch.evaluation.result import Anchor, Qrels
@@ -21,10 +21,10 @@ class Shown:
 class Task:
     """Queries and gallery in the order of their vectors, and who is relevant to whom.
 
-    `own` maps a query to the gallery item that is the query itself (image to image), which is
-    left out of its ranking. `unanswered` are queries whose picture cannot be read: they score 0.
-    `clusters` names what makes queries dependent: the captions of one
-    photo share its id; by default every query is its own.
+    `own` maps a query to the gallery items that are the query itself (image to image), which are
+    left out of its ranking; see own.py. `unanswered` are queries whose picture cannot be read: they
+    score 0. `clusters` names what makes queries dependent: the captions of one photo share its id;
+    by default every query is its own.
     """
 
     dataset: str
@@ -36,7 +36,7 @@ class Task:
     clusters: tuple[str, ...] = ()
     shown_queries: Mapping[str, Shown] = field(default_factory=dict)
     shown_items: Mapping[str, Shown] = field(default_factory=dict)
-    own: Mapping[str, str] = field(default_factory=dict)
+    own: Mapping[str, Sequence[str]] = field(default_factory=dict)
     unanswered: frozenset[str] = frozenset()
     warnings: tuple[str, ...] = ()
     anchors: tuple[Anchor, ...] = ()
@@ -100,6 +100,17 @@ def check_judgements(qrels: Qrels, queries: Sequence[str], items: Sequence[str])
             "figures"
         )
     return tuple(warnings)
+
+
+def asking(task: Task, rows: Sequence[int]) -> Task:
+    """The same task with only these of its queries; the gallery stays whole."""
+    queries = tuple(task.queries[row] for row in rows)
+    return replace(
+        task,
+        queries=queries,
+        qrels={query: task.qrels.get(query, {}) for query in queries},
+        clusters=tuple(task.clusters[row] for row in rows) if task.clusters else (),
+    )
 
 
 def some(names: Sequence[str]) -> str:

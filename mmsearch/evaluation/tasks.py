@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -10,7 +11,8 @@ from typing import Literal, get_args
 from mmsearch.errors import InputError, UsageError
 from mmsearch.evaluation.anchors import anchors_of
 from mmsearch.evaluation.dataset import Dataset, Entry
-from mmsearch.evaluation.task import Shown, Task
+from mmsearch.evaluation.own import without_own
+from mmsearch.evaluation.task import Shown, Task, asking
 
 Direction = Literal[
     "text-to-image", "image-to-text", "image-to-image", "mixed-to-image", "mixed-to-text"
@@ -108,7 +110,7 @@ def _mixed_to_text(dataset: Dataset) -> Task:
         {entry.id: Shown(text=entry.captions[0], image=entry.image) for entry in several},
         {caption: Shown(text=text) for caption, text in texts.items()},
         {e.id: {f"{e.id}#{n}": 1 for n in range(1, len(e.captions))} for e in several},
-        own={entry.id: f"{entry.id}#0" for entry in several},
+        own={entry.id: (f"{entry.id}#0",) for entry in several},
     )
 
 
@@ -135,10 +137,11 @@ def make_task(
     items: Mapping[str, Shown],
     qrels: Mapping[str, Mapping[str, int]],
     clusters: tuple[str, ...] = (),
-    own: Mapping[str, str] | None = None,
+    own: Mapping[str, Sequence[str]] | None = None,
     warnings: tuple[str, ...] = (),
 ) -> Task:
-    return Task(
+    """Pictures that ask are not found by themselves, whatever items show them."""
+    task = Task(
         dataset=dataset.name,
         split=dataset.split,
         direction=direction,
@@ -152,6 +155,7 @@ def make_task(
         warnings=(*dataset.warnings, *warnings),
         anchors=anchors_of(dataset, direction),
     )
+    return without_own(task, os.path.realpath)
 
 
 def shown_picture(entry: Entry) -> Shown:
@@ -164,10 +168,7 @@ def sampled(task: Task, count: int, seed: int = 0) -> Task:
         return task
     rows = sorted(random.Random(seed).sample(range(len(task.queries)), count))
     return replace(
-        task,
-        queries=tuple(task.queries[row] for row in rows),
-        qrels={task.queries[row]: task.qrels.get(task.queries[row], {}) for row in rows},
-        clusters=tuple(task.clusters[row] for row in rows) if task.clusters else (),
+        asking(task, rows),
         warnings=(*task.warnings, f"{count} of {len(task.queries)} queries, seed {seed}"),
         anchors=(),
     )

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _BLANK = re.compile(r"\s")
+_SURROGATE = re.compile("[\ud800-\udfff]")  # how Python carries bytes that are not UTF-8
 
 
 def read_qrels(path: Path) -> dict[str, dict[str, int]]:
@@ -48,7 +49,7 @@ def read_qrels(path: Path) -> dict[str, dict[str, int]]:
 def is_qrels(path: Path) -> bool:
     """Whether the first line of a text file is a judgement: four columns, the last a number."""
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:
             first = next((line.split() for line in file if line.strip()), [])
     except (OSError, UnicodeDecodeError):
         return False
@@ -80,7 +81,8 @@ def read_run(path: Path) -> dict[str, dict[str, float]]:
 def write_run(path: Path, run: RankedRun, tag: str) -> None:
     """Write `run`; nine digits keep every 32-bit score apart, so that other tools agree.
 
-    Raises UsageError for ids with blanks, StorageError where the file cannot be written.
+    Raises UsageError for ids with blanks, InputError for ids that are not UTF-8, StorageError where
+    the file cannot be written.
     """
     _require_words((*run.queries, *run.items))
     tag = _BLANK.sub("_", tag) or "mmsearch"
@@ -94,7 +96,7 @@ def write_run(path: Path, run: RankedRun, tag: str) -> None:
 
 
 def write_qrels(path: Path, qrels: Qrels) -> None:
-    """Write judgements. Raises UsageError for ids with blanks, StorageError."""
+    """Write judgements. Raises as `write_run`."""
     lines = []
     for query, graded in qrels.items():
         _require_words([query, *graded])
@@ -108,6 +110,11 @@ def _require_words(names: Iterable[str]) -> None:
             raise UsageError(
                 f"the id {name!r} holds a blank, which TREC's files cannot carry: export needs "
                 "ids or file names without blanks"
+            )
+        if _SURROGATE.search(name):
+            raise InputError(
+                f"the id {name!r} holds bytes that are not UTF-8, which other tools cannot read: "
+                "rename the file or export without it"
             )
 
 
@@ -145,7 +152,7 @@ def as_run(run: RankedRun) -> dict[str, dict[str, float]]:
 
 def _lines(path: Path, count: int, form: str) -> Iterator[tuple[int, Sequence[str]]]:
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:
             for number, line in enumerate(file, 1):
                 fields = line.split()
                 if not fields:

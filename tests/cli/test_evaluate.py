@@ -69,6 +69,35 @@ def test_unknown_folder_is_evaluated_by_one_command(cli: Cli, folder: Path) -> N
     assert "2 of 28 figures fell more than 0.01" in fallen.stderr
 
 
+def test_baseline_that_is_saved_over_is_read_first_and_kept_where_figures_fell(
+    cli: Cli, folder: Path
+) -> None:
+    command = ("evaluate", folder, "--measures", "P@5", "--baseline", "base.json")
+    both = (*command, "--save", "./base.json", "--fail-below", "0.01")
+    assert cli(*command[:4], "--save", "base.json").exit_code == 0
+    worse, better = (
+        json.loads(Path("base.json").read_text()),
+        json.loads(Path("base.json").read_text()),
+    )
+    for one in better:
+        one["figures"]["precision@5"] = 0.9
+    for one in worse:
+        one["figures"]["precision@5"] = 0.1
+    Path("base.json").write_text(json.dumps(better))
+    assert cli(*both).exit_code == 1
+    assert json.loads(Path("base.json").read_text()) == better
+    Path("base.json").write_text(json.dumps(worse))
+    assert cli(*both).exit_code == 0
+    assert json.loads(Path("base.json").read_text())[0]["figures"]["precision@5"] > 0.1
+
+
+def test_missing_baseline_is_said_before_anything_is_measured(cli: Cli, folder: Path) -> None:
+    done = cli("evaluate", folder, "--baseline", "none.json", "--save", "none.json")
+    assert done.exit_code == 1
+    assert "none.json: cannot be read" in done.stderr
+    assert not Path("none.json").exists()
+
+
 def test_exported_run_has_the_same_figures_when_it_is_judged(cli: Cli, folder: Path) -> None:
     options = ("--direction", "image-to-text", "--measures", "mAP,nDCG@3,hit@1", "--json")
     first = cli("evaluate", folder, *options, "--export-run", "mini.run")
@@ -119,6 +148,16 @@ def test_index_kinds_are_measured_on_a_collection(cli: Cli, indexed: Path) -> No
         (["x", "--measures", "best@1"], "no measure is called 'best@1'"),
         (["x", "--direction", "up"], "no direction is called 'up'"),
         (["x", "--export-run", "r", "--model", "a", "--model", "b"], "one model"),
+        (["--index", "--baseline", "none", "--fail-below", "0.0"], "--baseline goes with"),
+        (["--index", "--measures", "AP"], "--measures goes with judgements"),
+        (["--index", "--split", "test"], "--split goes with judgements"),
+        (["--relevance", "colour"], "--relevance goes with a DATASET"),
+        (["--split", "test"], "--split goes with a DATASET"),
+        (["--labels", "x"], "--labels goes with a DATASET"),
+        (["--template", "x"], "--template goes with a DATASET"),
+        (["--images", "x"], "--images goes with a DATASET"),
+        (["--queries", "x"], "--queries goes with a DATASET"),
+        (["x", "--labels", "c", "--measures", "nDCG@10"], "leave --measures out"),
     ],
 )
 def test_requests_that_make_no_sense_exit_with_2(
@@ -127,6 +166,27 @@ def test_requests_that_make_no_sense_exit_with_2(
     done = cli("evaluate", *arguments)
     assert done.exit_code == 2, done.output
     assert message in done.stderr
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--relevance", "a"),
+        ("--split", "test"),
+        ("--direction", "image-to-image"),
+        ("--images", "."),
+        ("--queries", "q.jsonl"),
+        ("--labels", "a"),
+        ("--template", "a {}"),
+    ],
+)
+def test_qrels_are_not_asked_what_only_a_dataset_knows(cli: Cli, option: tuple[str, str]) -> None:
+    Path("qrels").write_text("q 0 a 1\n")
+    Path("run").write_text("q Q0 a 1 0.5 tag\n")
+    assert cli("evaluate", "qrels", "--run", "run").exit_code == 0
+    done = cli("evaluate", "qrels", "--run", "run", *option)
+    assert done.exit_code == 2, done.output
+    assert f"{option[0]} goes with a dataset" in done.stderr
 
 
 def test_dataset_that_is_not_there_exits_with_1(cli: Cli) -> None:

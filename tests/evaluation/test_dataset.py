@@ -127,6 +127,32 @@ def test_split_column_of_a_table_is_a_split(tmp_path: Path) -> None:
         ("a.jsonl", '{"id": 1, "text": "x"}\n{"id": 1, "text": "y"}\n', "used before"),
         ("a.csv", "image,caption\na.png,x\n,\n", "row 2: neither"),
         ("a.md", "# words\n", "not a dataset"),
+        (
+            "a.json",
+            json.dumps({f"{n}.png": "x" for n in range(30)} | {"z.png": None}),
+            "'z.png' lacks a caption that is text: None",
+        ),
+        ("a.json", '{"a.png": ["x", 7]}', "'a.png' lacks a caption that is text: 7"),
+        ("a.json", '{"a.png": "\\ud800"}', "lacks a caption that is text"),
+        (
+            "a.json",
+            '{"images": [{"filename": "a.png", "split": "test", "sentences": [{"raw": null}]}]}',
+            "image 0 lacks a caption that is text",
+        ),
+        (
+            "a.json",
+            '{"images": [{"id": 1, "file_name": "a.png"}],'
+            ' "annotations": [{"image_id": 1, "caption": null}]}',
+            "lacks a caption that is text",
+        ),
+        ("a.txt", "image,caption\na.png," + "x" * 200_000 + "\n", "as csv"),
+        (
+            "a.csv",
+            "image,caption,split\na.png,x,test\na.png,y,train\n",
+            "row 2: the split of 'a.png' is 'train', and 'test' in a row before",
+        ),
+        ("a.csv", "image,caption,split\na.png,x,test\na.png,y,\n", "row 2: the split"),
+        ("a.csv", "image,caption,group\na.png,x,1\na.png,y,2\n", "row 2: the group"),
     ],
 )
 def test_bad_files_are_errors_that_name_the_place(
@@ -135,6 +161,84 @@ def test_bad_files_are_errors_that_name_the_place(
     (tmp_path / name).write_text(text)
     with pytest.raises(InputError, match=message):
         read_dataset(tmp_path / name)
+
+
+LATIN = "a café\n".encode("latin-1")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "line"),
+    [
+        ("a.txt", b"red.png#0\tred\nred.png#1\t" + LATIN, 2),
+        ("a.txt", b"red.png#0\t" + LATIN, 1),
+        ("a.txt", b"image,caption\n" + b"red.png,red\n" * 2000 + b"red.png," + LATIN, 2002),
+        ("a.json", b'{"red.png":\n"' + LATIN + b'"}', 2),
+    ],
+)
+def test_captions_that_are_not_utf_8_are_errors_that_name_the_line(
+    tmp_path: Path, name: str, content: bytes, line: int
+) -> None:
+    worlds.pictures(tmp_path)
+    (tmp_path / name).write_bytes(content)
+    for path in (tmp_path / name, tmp_path):
+        with pytest.raises(InputError, match=rf"{name}:{line}: not UTF-8 text \(byte 0xe9\)"):
+            read_dataset(path)
+
+
+def test_text_beside_a_picture_and_split_list_that_are_not_utf_8_are_errors(tmp_path: Path) -> None:
+    worlds.pictures(tmp_path)
+    (tmp_path / "red.txt").write_bytes(LATIN)
+    with pytest.raises(InputError, match=r"red\.txt:1: not UTF-8"):
+        read_dataset(tmp_path)
+    path = worlds.tokens(tmp_path / "Flickr8k.token.txt")
+    (tmp_path / "Flickr_8k.testImages.txt").write_bytes(b"red.png\n" + LATIN)
+    with pytest.raises(InputError, match=r"testImages\.txt:2: not UTF-8"):
+        read_dataset(path)
+
+
+def test_only_line_feeds_end_a_caption(tmp_path: Path) -> None:
+    worlds.pictures(tmp_path)
+    (tmp_path / "red.txt").write_text("a red\u2028square\r\nsomething\x85red\n", newline="")
+    wanted = ("a red\u2028square", "something\x85red")
+    assert content(tmp_path)["red.png"] == wanted
+    path = tmp_path / "a.token.txt"
+    path.write_text("".join(f"red.png#{n}\t{caption}\n" for n, caption in enumerate(wanted)))
+    assert content(path) == {"red.png": wanted}
+
+
+def test_byte_order_mark_is_no_part_of_what_follows(tmp_path: Path) -> None:
+    worlds.pictures(tmp_path)
+    text = json.dumps({"red.png": "red"})
+    (tmp_path / "a.json").write_text(text, encoding="utf-8-sig")
+    assert content(tmp_path / "a.json") == {"red.png": ("red",)}
+
+
+def test_damaged_caption_file_in_a_folder_is_an_error_and_not_another_set(tmp_path: Path) -> None:
+    worlds.pictures(tmp_path)
+    (tmp_path / "red.txt").write_text("a red square\n")
+    (tmp_path / "dataset_flickr30k.json").write_text('{"images": [')
+    with pytest.raises(InputError, match=r"dataset_flickr30k\.json: cannot be read as JSON"):
+        read_dataset(tmp_path)
+
+
+def test_keys_of_a_table_are_those_that_the_collection_gives_it(tmp_path: Path) -> None:
+    worlds.pictures(tmp_path)
+    rows = '{"id": 7.0, "image": "red.png", "group": 3.0}\n{"id": "", "image": "blue.png"}\n'
+    (tmp_path / "t.jsonl").write_text(rows)
+    red, blue = read_dataset(tmp_path / "t.jsonl").entries
+    assert (red.id, red.group) == ("7", "3")
+    assert (blue.id, blue.group) == ("blue.png", None)
+
+
+def test_rows_of_a_picture_may_differ_in_what_is_not_asked(tmp_path: Path) -> None:
+    worlds.pictures(tmp_path)
+    rows = "image,number,caption,colour\nred.png,0,red,\nred.png,1,reddish,red\nred.png,2,x,red\n"
+    (tmp_path / "t.csv").write_text(rows)
+    (red,) = read_dataset(tmp_path / "t.csv").entries
+    assert red.captions == ("red", "reddish", "x")
+    assert red.value("colour") == "red"
+    with pytest.raises(InputError, match=r"'red\.png': its rows differ in 'number'"):
+        red.value("number")
 
 
 def test_missing_and_ambiguous_datasets_are_errors(tmp_path: Path) -> None:

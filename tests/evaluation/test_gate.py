@@ -75,3 +75,20 @@ def test_files_of_json_lines_and_of_full_evaluations_are_read(tmp_path: Path) ->
         lines.write_text(text)
         with pytest.raises(InputError):
             read_evaluations(lines)
+
+
+@pytest.mark.parametrize("figures", [None, [0.5], {"AP": "high"}])
+def test_baseline_without_figures_is_an_error(tmp_path: Path, figures: object) -> None:
+    plain = evaluation(8).to_json(per_query=False)
+    del plain["figures"]
+    if figures is not None:
+        plain["figures"] = figures
+    (tmp_path / "a.json").write_text(json.dumps(plain))
+    with pytest.raises(InputError, match=r"a\.json: not evaluations"):
+        read_evaluations(tmp_path / "a.json")
+
+
+def test_baseline_that_is_no_utf_8_is_an_error_that_names_the_line(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(b"[\n\xe9]")
+    with pytest.raises(InputError, match=r"a\.json:2: not UTF-8"):
+        read_evaluations(tmp_path / "a.json")

@@ -129,7 +129,7 @@ def test_ranks_from_vectors_equal_sorting_pairs_of_score_and_id(seed: int, same:
     gallery = random.integers(-1, 2, (g, 3)).astype(np.float32)
     queries = random.integers(-1, 2, (q, 3)).astype(np.float32)
     items = [f"i{n}" for n in random.permutation(g)]
-    own = random.integers(-1, g, q) if same else None
+    own = [random.permutation(g)[: random.integers(0, 3)] for _ in range(q)] if same else None
     qrels = {
         str(row): {
             str(i): 1 for i in random.choice(items, random.integers(0, g + 1), replace=False)
@@ -145,19 +145,17 @@ def test_ranks_from_vectors_equal_sorting_pairs_of_score_and_id(seed: int, same:
         exact = {
             item: float(score) for item, score in zip(items, gallery @ queries[row], strict=True)
         }
-        if own is not None and own[row] >= 0:
-            mine = items[own[row]]
-            exact[mine] = -np.inf
+        mine = [] if own is None else [items[i] for i in own[row]]
+        exact |= dict.fromkeys(mine, -np.inf)
         ranking = sorted(exact, key=lambda item: (exact[item], item), reverse=True)
         wanted = sorted(ranking.index(item) + 1 for item in qrels[names[row]])
         got = found.ranks[found.starts[row] : found.starts[row + 1]].tolist()
         shown = [items[i] for i in order[row] if i >= 0]
-        if own is None or own[row] < 0:
-            assert got == wanted
-        else:  # relevant items other than the query itself
-            others = [r for r in wanted if ranking[r - 1] != mine]
-            assert [r for r in got if r in others] == others
-            assert mine not in shown
+        # Relevant items other than the query itself.
+        others = [r for r in wanted if ranking[r - 1] not in mine]
+        assert [r for r in got if r in others] == others
+        assert len(got) == len(wanted)
+        assert not set(mine) & set(shown)
         clean = [item for item in ranking if exact[item] != -np.inf][:7]
         assert shown == clean
 

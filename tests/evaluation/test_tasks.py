@@ -15,11 +15,12 @@ from mmsearch.errors import InputError, UsageError
 from mmsearch.evaluation.attributes import attribute_tasks, phrase
 from mmsearch.evaluation.dataset import read_dataset
 from mmsearch.evaluation.labels import label_task, measure_labels
-from mmsearch.evaluation.measure import measure_tasks
+from mmsearch.evaluation.measure import Measured, measure_tasks
 from mmsearch.evaluation.query_file import query_file_task
-from mmsearch.evaluation.request import Request, measure
-from mmsearch.evaluation.task import Shown
+from mmsearch.evaluation.request import Request, measure, measure_run_file
+from mmsearch.evaluation.task import Shown, Task
 from mmsearch.evaluation.tasks import caption_tasks, sampled
+from mmsearch.evaluation.trec import as_run, read_run, write_qrels, write_run
 from tests.evaluation import worlds
 from tests.support import ColourEncoder, paint
 
@@ -66,6 +67,30 @@ def test_attributes_make_queries_and_judgements(shop: Path) -> None:
     assert set(task.qrels["light"]) == {"green.png", "yellow.png", "white.png"}
 
 
+def test_values_that_read_the_same_when_joined_are_queries_of_their_own(tmp_path: Path) -> None:
+    worlds.pictures(tmp_path)
+    path = tmp_path / "t.csv"
+    path.write_text("id,image,a,b\n1,red.png,x/y,z\n2,blue.png,x,y/z\n1+q,green.png,x,q+r\n")
+    (task,) = attribute_tasks(read_dataset(path), ["a", "b"], ["text-to-image"])
+    assert sorted(map(tuple, task.qrels.values())) == [("1",), ("1+q",), ("2",)]
+    path.write_text("id,image,a\n1,red.png,r\n1+q,blue.png,q+r\n")
+    (task,) = attribute_tasks(read_dataset(path), ["a"], ["mixed-to-image"])
+    assert list(task.qrels.values()) == [{"1+q": 1}, {"1": 1}]
+
+
+def test_attribute_in_which_the_rows_of_a_picture_differ_cannot_be_asked(tmp_path: Path) -> None:
+    worlds.pictures(tmp_path)
+    path = tmp_path / "t.csv"
+    rows = "red.png,red,warm\nred.png,pink,warm\nblue.png,blue,cold\n"
+    path.write_text("image,caption,tone\n" + rows)
+    dataset = read_dataset(path)
+    assert label_task(dataset, "tone").qrels["red.png"] == {"warm": 1}
+    with pytest.raises(InputError, match="its rows differ in 'caption'"):
+        label_task(dataset, "caption")
+    with pytest.raises(InputError, match="its rows differ in 'caption'"):
+        attribute_tasks(dataset, ["caption"], ["text-to-image"])
+
+
 def test_pictures_with_equal_attributes_find_each_other_but_never_themselves(shop: Path) -> None:
     (task,) = attribute_tasks(read_dataset(shop), ["shade"], ["image-to-image"])
     assert set(task.qrels["red.png"]) == {"blue.png", "black.png"}
@@ -77,7 +102,7 @@ def test_pictures_with_equal_attributes_find_each_other_but_never_themselves(sho
 def test_mixed_query_asks_for_the_picture_with_another_value(shop: Path) -> None:
     (task,) = attribute_tasks(read_dataset(shop), ["shade", "colour"], ["mixed-to-image"])
     assert task.qrels["red.png+black"] == {"black.png": 1}
-    assert task.own["red.png+black"] == "red.png"
+    assert task.own["red.png+black"] == ("red.png",)
     encoder = ColourEncoder()
     (one,) = measure_tasks([task], encoder)
     row = task.queries.index("red.png+black")
@@ -124,12 +149,87 @@ def test_query_file_judges_items_by_key_or_by_picture(shop: Path) -> None:
     task = query_file_task(read_dataset(shop), path)
     assert task.qrels == {"1": {"red.png": 1}, "2": {"black.png": 2}}
     assert task.direction == "mixed to image"
-    assert task.own == {"2": "blue.png"}
+    assert task.own == {"2": ("blue.png",)}
     graded = shop.parent / "qrels.json"
     graded.write_text(json.dumps({"red": {"red.png": 2, "gone.png": 1}}))
     (one,) = measure_tasks([query_file_task(read_dataset(shop), graded)], ColourEncoder())
     assert one.evaluation.figure("AP") == 0.5
     assert any("lacks 1 of 2" in text for text in one.evaluation.warnings)
+
+
+@pytest.fixture
+def twice(shop: Path) -> Path:
+    """A shop that sells the red picture as A and B (one file), and as C (a copy of it)."""
+    picture = shop.parent / "red.png"
+    (shop.parent / "copy.png").write_bytes(picture.read_bytes())
+    names = {"A": "red.png", "B": "red.png", "C": "copy.png", "D": "blue.png", "E": "green.png"}
+    rows = [f"{key},{name},{'x' if key < 'E' else 'y'},{key}\n" for key, name in names.items()]
+    path = shop.parent / "twice.csv"
+    path.write_text("id,image,kind,size\n" + "".join(rows))
+    return path
+
+
+def measured(task: Task) -> Measured:
+    (one,) = measure_tasks([task], ColourEncoder())
+    return one
+
+
+def test_query_picture_is_found_by_none_of_the_entries_that_show_it(twice: Path) -> None:
+    path = twice.parent / "q.jsonl"
+    rows = [
+        {"id": "q1", "image": "red.png", "relevant": ["A", "B", "C", "D"]},
+        {"id": "q2", "image": "red.png", "relevant": ["A", "C"]},
+        {"id": "q3", "image": "yellow.png", "relevant": ["A"]},
+        {"id": "q4", "text": "red", "relevant": ["A", "B"]},
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    one = measured(query_file_task(read_dataset(twice), path))
+    assert one.task.qrels == {"q1": {"D": 1}, "q3": {"A": 1}, "q4": {"A": 1, "B": 1}}
+    run = as_run(one.run(9))
+    assert set(run["q1"]) == {"D", "E"}
+    assert set(run["q3"]) == set(run["q4"]) == set("ABCDE")
+    assert any("3 judged items show the very picture" in text for text in one.evaluation.warnings)
+    assert any("1 queries have no other relevant" in text for text in one.evaluation.warnings)
+
+
+def test_query_file_that_only_asks_pictures_for_themselves_is_an_error(twice: Path) -> None:
+    path = twice.parent / "q.jsonl"
+    path.write_text(json.dumps({"id": "q1", "image": "red.png", "relevant": ["A", "B"]}) + "\n")
+    with pytest.raises(InputError, match="nothing is relevant to a picture but the same picture"):
+        query_file_task(read_dataset(twice), path)
+
+
+def test_pictures_alike_are_other_pictures_than_the_one_that_asks(twice: Path) -> None:
+    (task,) = attribute_tasks(read_dataset(twice), ["kind"], ["image-to-image"])
+    one = measured(task)
+    assert one.task.qrels == {
+        "A": {"D": 1},
+        "B": {"D": 1},
+        "C": {"D": 1},
+        "D": {"A": 1, "B": 1, "C": 1},
+    }
+    assert set(as_run(one.run(9))["A"]) == {"D", "E"}
+
+
+def test_mixed_query_never_finds_its_picture_under_another_value(twice: Path) -> None:
+    (task,) = attribute_tasks(read_dataset(twice), ["kind", "size"], ["mixed-to-image"])
+    one = measured(task)
+    # A asks for B, B for C, C for D and D for A: the first two only for their own picture.
+    assert one.task.qrels == {"C+D": {"D": 1}, "D+A": {"A": 1}}
+    assert set(as_run(one.run(9))["C+D"]) == {"D", "E"}
+
+
+def test_unreadable_query_picture_has_no_ranking_in_the_exported_run(
+    shop: Path, tmp_path: Path
+) -> None:
+    (shop.parent / "white.png").write_bytes(b"not a picture")
+    (task,) = caption_tasks(read_dataset(shop), ["image-to-text"])
+    one = measured(task)
+    write_run(tmp_path / "a.run", one.run(100), "m")
+    write_qrels(tmp_path / "a.qrels", one.task.qrels)
+    assert "white.png" not in read_run(tmp_path / "a.run")
+    again = measure_run_file(Request(tmp_path / "a.qrels"), tmp_path / "a.run")
+    assert again.figures == pytest.approx(one.evaluation.figures, abs=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -283,6 +383,8 @@ def test_sample_of_queries_keeps_the_gallery_and_is_stated(shop: Path) -> None:
         {"labels": "shade", "directions": ("text-to-image",)},
         {"relevance": ("shade",), "templates": ("a {shade}", "b {shade}")},
         {"relevance": ("shade",), "templates": ("a {size}",)},
+        {"relevance": ("shade",), "templates": ("a {shade.x}",)},
+        {"relevance": ("shade",), "templates": ("a {shade[x]}",)},
         {"relevance": ("size",)},
         {"relevance": ("shade",), "directions": ("image-to-text",)},
         {"directions": ("mixed-to-image",)},

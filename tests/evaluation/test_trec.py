@@ -76,6 +76,21 @@ def test_files_that_are_missing_or_no_text_are_errors(tmp_path: Path) -> None:
     assert not is_qrels(tmp_path / "binary")
 
 
+def test_byte_order_mark_is_no_part_of_the_first_id(tmp_path: Path) -> None:
+    (tmp_path / "qrels").write_text(QRELS, encoding="utf-8-sig")
+    (tmp_path / "run").write_text(RUN, encoding="utf-8-sig")
+    assert is_qrels(tmp_path / "qrels")
+    assert list(read_qrels(tmp_path / "qrels")) == list(read_run(tmp_path / "run")) == ["q1", "q2"]
+
+
+def test_ids_that_are_not_utf_8_cannot_be_exported(tmp_path: Path) -> None:
+    order, scores = np.zeros((1, 1), np.int32), np.ones((1, 1), np.float32)
+    with pytest.raises(InputError, match=r"'caf\\udce9.jpg' holds bytes that are not UTF-8"):
+        write_run(tmp_path / "run", RankedRun(("q",), ("caf\udce9.jpg",), order, scores), "m")
+    with pytest.raises(InputError, match="not UTF-8"):
+        write_qrels(tmp_path / "qrels", {"q": {"caf\udce9.jpg": 1}})
+
+
 def test_ids_with_blanks_cannot_be_exported(tmp_path: Path) -> None:
     run = RankedRun(("a query",), ("i",), np.zeros((1, 1), np.int32), np.ones((1, 1), np.float32))
     with pytest.raises(UsageError, match="blank"):
