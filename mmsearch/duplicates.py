@@ -33,8 +33,8 @@ class Member:
     """One item of a group. `similarity` is its cosine with the first one of the group.
 
     `size` is (width, height) in pixels; None in an exact group, for a text, and for a picture
-    whose file cannot be opened now. `file` is where it lies, None for a row of a table without
-    a picture.
+    whose file cannot be opened now. `file` is what was compared: the picture, or the file of a
+    text; None for a row of a table without it, and for a text that came with a picture.
     """
 
     key: str
@@ -73,7 +73,7 @@ def find_duplicates(
     from mmsearch.ranking.duplicates import duplicate_groups
 
     items, vectors = collection.vectors(modality)
-    world = _World(items, vectors, collection.base)
+    world = _World(items, vectors, collection.base, modality)
     by_digest: dict[bytes | None, list[int]] = {}
     for row, item in enumerate(items):
         digest = item.image_digest if modality == "image" else item.text_digest
@@ -87,9 +87,9 @@ def find_duplicates(
     for group in duplicate_groups(vectors[distinct], distinct, threshold):
         if modality == "image":
             for row in group.ids:
-                file = _file(items[row], world.base)
+                file = _file(items[row], world)
                 world.sizes[row] = None if file is None else _size(file)
-        best_first = sorted(group.ids, key=lambda row: _worth(row, world, modality))
+        best_first = sorted(group.ids, key=lambda row: _worth(row, world))
         found.append(_group("near", best_first, world))
     return found
 
@@ -118,13 +118,14 @@ class _World:
     items: Sequence[StoredItem]
     vectors: Vectors
     base: Path
+    modality: Modality
     sizes: dict[int, tuple[int, int] | None] = field(default_factory=dict)
 
 
-def _worth(row: int, world: _World, modality: Modality) -> tuple[int, int, int, int]:
+def _worth(row: int, world: _World) -> tuple[int, int, int, int]:
     """A key that sorts the one to keep first."""
     item = world.items[row]
-    if modality == "text":
+    if world.modality == "text":
         return -len(item.text or ""), 0, item.stamp.mtime_ns, item.id
     width, height = world.sizes.get(row) or (0, 0)
     return -width * height, -item.stamp.size_bytes, item.stamp.mtime_ns, item.id
@@ -140,14 +141,18 @@ def _size(file: Path) -> tuple[int, int] | None:
         return None
 
 
-def _file(item: StoredItem, base: Path) -> Path | None:
-    """The picture, or the file that the item's text came from."""
+def _file(item: StoredItem, world: _World) -> Path | None:
+    """The picture, or the file that is nothing but the item's text.
+
+    None for a picture whose text was compared: pictures of one caption are not the same picture.
+    """
     from mmsearch.scan import path_of
 
     if item.path is not None:
-        return path_of(item.path, base)
-    file = path_of(item.key, base)
-    return file if file.is_file() else None
+        return path_of(item.path, world.base) if world.modality == "image" else None
+    file = path_of(item.key, world.base)
+    # A row of a table may have the name of any file for its key.
+    return file if item.origin is None and file.is_file() else None
 
 
 def _group(kind: Kind, rows: Sequence[int], world: _World) -> Duplicates:
@@ -158,7 +163,7 @@ def _group(kind: Kind, rows: Sequence[int], world: _World) -> Duplicates:
         members.append(
             Member(
                 item.key,
-                _file(item, world.base),
+                _file(item, world),
                 item.text,
                 world.sizes.get(row),
                 item.stamp.size_bytes,

@@ -128,6 +128,22 @@ def test_texts_are_compared_with_texts(tmp_path: Path) -> None:
     assert groups[1].members[0].key == "c.txt"  # the longest
 
 
+def test_pictures_of_one_caption_are_not_what_could_go(tmp_path: Path) -> None:
+    for colour in ("red", "blue", "green"):
+        paint(tmp_path / f"{colour}.png", colour)
+        (tmp_path / f"{colour}.txt").write_text("the same words")
+    (tmp_path / "shop.csv").write_text(
+        "key,image,title\np1,red.png,the same words\nred.txt,,the same words\n"
+    )
+    (tmp_path / "lone.txt").write_text("the same words")
+    with index(tmp_path) as collection:
+        groups = find_duplicates(collection, "text")
+    ((_, names),) = keys(groups)
+    assert {"p1", "red.txt", "lone.txt"} < set(names)
+    assert {member.file for member in groups[0].members} == {None, tmp_path / "lone.txt"}
+    assert all(member.file in (None, tmp_path / "lone.txt") for member in to_drop(groups))
+
+
 def test_single_picture_has_no_duplicates(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8), "red").save(tmp_path / "one.png")
     with index(tmp_path) as collection:

@@ -5,9 +5,11 @@ This module and its commands import nothing heavy at the top: `mmsearch --help` 
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +22,8 @@ from mmsearch.cli.options import EXIT_INTERRUPTED
 from mmsearch.errors import MmsearchError, exit_code
 
 EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE
+# Why stdout takes no more: a full disk, quota or file, a broken device, opened only to read.
+_CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
 # Name -> where it is, in the order of the help. All of them take 0.1 s to import and to build, one
 # takes 0.02 s (2026-11).
 COMMANDS = {
@@ -56,8 +60,8 @@ class Program(TyperGroup):
             typer.echo(f"error: {error}", err=True)
             raise typer.Exit(exit_code(error)) from error
         except BrokenPipeError as error:
-            # The reader has gone (`| head -1`). Python flushes stdout again at exit: to nowhere.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            # The reader has gone (`| head -1`).
+            _stdout_to_nowhere()
             raise typer.Exit(EXIT_BROKEN_PIPE) from error
         except KeyboardInterrupt as error:
             kept = ""
@@ -135,7 +139,21 @@ def asked(arguments: Sequence[str]) -> Iterable[str]:
 
 def main() -> None:
     """Run the program on `sys.argv`; never returns."""
-    build(asked(sys.argv[1:]))()
+    try:
+        build(asked(sys.argv[1:]))()
+    except OSError as error:
+        # What is wrong with a file names it; the library's own are StorageErrors.
+        if error.filename is not None or error.errno not in _CANNOT_WRITE:
+            raise
+        _stdout_to_nowhere()
+        with suppress(OSError):  # stderr may go to the same disk
+            typer.echo(f"error: cannot write: {error.strerror}", err=True)
+        sys.exit(1)
+
+
+def _stdout_to_nowhere() -> None:
+    """Python flushes it again at exit, which must not fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def __getattr__(name: str) -> Any:

@@ -127,5 +127,7 @@ def _print_paths(members: Sequence[Member], end: bytes) -> None:
     sys.stdout.buffer.flush()
     if len(files) < len(members):
         typer.echo(
-            f"note: {len(members) - len(files)} more are rows of tables, without a file", err=True
+            f"note: {len(members) - len(files)} more are rows of tables, or captions of pictures, "
+            "without a file of their own",
+            err=True,
         )

@@ -36,7 +36,7 @@ class Request(NamedTuple):
 
 def run(arguments: list[str]) -> Callable[[], None] | None:
     """Answer on stdout, and give what is left to do when the reader has the answer; None: nothing
-    was done. Raises BrokenPipeError."""
+    was done, or stdout takes no more, which the program meets again and says."""
     request = parse(arguments) if sys.stdout.encoding.lower() == "utf-8" else None
     root = None if request is None else root_of(request.collection)
     if request is None or root is None:
@@ -49,7 +49,10 @@ def run(arguments: list[str]) -> Callable[[], None] | None:
     found = answer(folder, request.text, request.k, request.to, request.where)
     if found is None:
         return None
-    _print(found, request, folder.parent)
+    try:
+        _print(found, request, folder.parent)
+    except OSError:
+        return None
     return found.remember
 
 
@@ -110,6 +113,10 @@ def _request(given: dict[str, str]) -> Request | None:
         return None
     collection = given.get("collection", given.get("before"))
     if collection == "":
+        return None
+    try:
+        f"{given['text']}{given.get('where')}".encode()
+    except UnicodeEncodeError:  # bytes that are no UTF-8
         return None
     modality: Modality | None = None if to is None else "image" if to == "image" else "text"
     form = given.get("form", "table")

@@ -19,6 +19,7 @@ MOST_BYTES = 103  # of an address: macOS takes 104 and Linux 108, a zero at the 
 ADDRESS = "/query"
 INTERRUPTED = 130  # as options.EXIT_INTERRUPTED and app.EXIT_BROKEN_PIPE, whose modules bring typer
 BROKEN_PIPE = 141
+CANNOT_WRITE = 1
 _WHOLE = ("-h", "--help", "--")  # whatever stands with these, the whole program reads it
 
 
@@ -47,6 +48,10 @@ def run(arguments: list[str]) -> int | None:
         sys.stderr.buffer.flush()
     except BrokenPipeError:
         return BROKEN_PIPE
+    except OSError as error:  # the disk that stdout goes to is full
+        sys.stderr.write(f"error: cannot write: {error.strerror}\n")
+        sys.stderr.flush()
+        return CANNOT_WRITE
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         sys.stderr.flush()

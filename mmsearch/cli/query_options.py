@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from mmsearch.errors import UsageError
 from mmsearch.types import Membership, Query, Ranking, Sort, Term
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from mmsearch.collection import Collection
+
+T = TypeVar("T", list[Any], dict[str, Any])
 
 # What --minus subtracts by itself: the whole of it would outweigh the query.
 MINUS = 0.5
@@ -114,11 +116,11 @@ def modifiers(
         return None
     whole = {} if given is None else dict(_json_object(given, "--modifiers"))
     if boosts:
-        whole["boosts"] = [*whole.get("boosts", []), *map(_boost, boosts)]
+        whole["boosts"] = [*_part(whole, "boosts", list), *map(_boost, boosts)]
     if pins:
-        whole["pinned"] = {**whole.get("pinned", {}), **dict(map(_pin, pins))}
+        whole["pinned"] = {**_part(whole, "pinned", dict), **dict(map(_pin, pins))}
     if buried:
-        whole["buried"] = [*whole.get("buried", []), *buried]
+        whole["buried"] = [*_part(whole, "buried", list), *buried]
     return whole
 
 
@@ -146,6 +148,15 @@ def with_keys(collection: Collection, query: Query, folder: Path, base: Path) ->
         disliked=tuple(map(key, query.disliked)),
         exclude=tuple(map(key, query.exclude)),
     )
+
+
+def _part(whole: Mapping[str, Any], name: str, kind: type[T]) -> T:
+    """What --modifiers say of it, for an option to add to. Raises UsageError."""
+    found = whole.get(name, kind())
+    if not isinstance(found, kind):
+        what = "a list" if kind is list else "an object"
+        raise UsageError(f"{name!r} in --modifiers must be {what}, not {json.dumps(found)[:80]}")
+    return found
 
 
 def _boost(given: str) -> dict[str, Any]:

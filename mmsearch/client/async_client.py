@@ -107,8 +107,8 @@ class AsyncClient:
                 yield result
 
     async def update(self, attributes: Mapping[str, Mapping[str, Any]]) -> UpdateReport:
-        parts = rows.changes(attributes, calls.MAX_BATCH)
-        return rows.sum_reports([await self._do(calls.update(some)) for some in parts])
+        parts, refused = rows.changes(attributes, calls.MAX_BATCH)
+        return rows.sum_reports([refused, *[await self._do(calls.update(one)) for one in parts]])
 
     async def remove(self, keys: Sequence[str]) -> Written:
         parts = rows.batches(keys, calls.MAX_BATCH)

@@ -118,8 +118,8 @@ class Client:
     def upsert(self, items: Iterable[Mapping[str, Any]]) -> Written:
         """Add items, or replace those whose key is known: see `Collection.upsert`.
 
-        Pictures are bytes or paths on this machine. Any number of rows: some hundred are sent at
-        a time, and what was sent is committed when this returns or raises.
+        Pictures are bytes or paths on this machine, one of each item. Any number of rows: some
+        hundred are sent at a time, and what was sent is committed when this returns or raises.
         """
         return rows.written(self.upsert_each(items))
 
@@ -129,10 +129,12 @@ class Client:
             yield from self._do(calls.upsert(body))
 
     def update(self, attributes: Mapping[str, Mapping[str, Any]]) -> UpdateReport:
-        """Set attributes of items by key, and remove those whose new value is None."""
-        return rows.sum_reports(
-            self._do(calls.update(some)) for some in rows.changes(attributes, calls.MAX_BATCH)
-        )
+        """Set attributes of items by key, and remove those whose new value is None.
+
+        What `Collection.update` refuses is a failure here too.
+        """
+        parts, refused = rows.changes(attributes, calls.MAX_BATCH)
+        return rows.sum_reports([refused, *(self._do(calls.update(some)) for some in parts)])
 
     def remove(self, keys: Sequence[str]) -> Written:
         """Forget items by key; one that is not there is a failure."""

@@ -33,7 +33,14 @@ def picture_bytes(picture: Picture) -> bytes:
             raise ImageError(
                 f"{path}: cannot be read ({reason}); check that it is there and readable"
             ) from error
+    if not hasattr(picture, "convert"):  # Pillow is not loaded for those who send none of its own
+        raise ImageError(
+            f"a picture is a path, bytes or a Pillow image, not {type(picture).__name__}"
+        )
     out = io.BytesIO()
-    whole = picture if picture.mode in _LOSSLESS else picture.convert("RGB")
-    whole.save(out, "png", compress_level=1)
+    try:
+        whole = picture if picture.mode in _LOSSLESS else picture.convert("RGB")
+        whole.save(out, "png", compress_level=1)
+    except (OSError, ValueError) as error:  # its file is cut off, or closed
+        raise ImageError(f"a Pillow image cannot be read ({error}); open it anew") from error
     return out.getvalue()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,17 +18,20 @@ from typing import Any, TypeVar
 
 from mmsearch.client.pictures import picture_bytes
 from mmsearch.client.values import Result, Written
-from mmsearch.errors import ImageError
+from mmsearch.errors import ImageError, UsageError
 from mmsearch.tables.columns import (
     GROUP_COLUMNS,
-    IMAGE_COLUMNS,
     KEY_COLUMNS,
     TEXT_COLUMNS,
+    Row,
     by_folded,
+    columns_of,
     take_first,
     take_name,
+    take_there,
 )
-from mmsearch.tables.values import plain_value
+from mmsearch.tables.sources import BETWEEN_PICTURES
+from mmsearch.tables.values import plain_value, python_value
 from mmsearch.types import Failure, UpdateReport
 
 T = TypeVar("T")
@@ -58,7 +62,7 @@ class Body:
 
 
 def bodies(rows: Iterable[Mapping[str, Any]]) -> Iterator[Body]:
-    """All rows, in order, some hundred at a time; a picture that cannot be read is a Result."""
+    """All rows, in order, some hundred at a time; one that cannot be sent is a Result."""
     lines: list[bytes] = []
     failed: dict[int, Result] = {}
     size = 0
@@ -88,10 +92,20 @@ def batches(values: Iterable[T], size: int) -> Iterator[list[T]]:
 
 def changes(
     attributes: Mapping[str, Mapping[str, Any]], size: int
-) -> Iterator[dict[str, dict[str, Any]]]:
-    """New attributes by key, at most `size` keys at a time."""
-    for some in batches(attributes.items(), size):
-        yield {key: _values(values) for key, values in some}
+) -> tuple[list[dict[str, dict[str, Any]]], UpdateReport]:
+    """New attributes by key, at most `size` keys at a time, and a report of those that no JSON
+    can hold."""
+    sent: dict[str, dict[str, Any]] = {}
+    failures = []
+    for key, new in attributes.items():
+        try:
+            sent[key] = _values(new)
+            _json({key: None})
+        except (TypeError, ValueError) as error:
+            sent.pop(key, None)
+            failures.append(Failure(str(key), str(error)))
+    parts = [dict(some) for some in batches(sent.items(), size)]
+    return parts, UpdateReport(failures=tuple(failures))
 
 
 def written(results: Iterable[Result]) -> Written:
@@ -117,34 +131,58 @@ def sum_reports(reports: Iterable[UpdateReport]) -> UpdateReport:
     return total
 
 
-def _values(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    return {str(name): plain_value(value) for name, value in attributes.items()}
+def _values(attributes: Any) -> dict[str, Any]:
+    """Raises ValueError for what `Collection.update` would not take either: it would be sent as
+    null, which removes."""
+    if not isinstance(attributes, Mapping):
+        raise ValueError(f"its attributes must be a mapping, not {type(attributes).__name__}")
+    values = {name: python_value(value) for name, value in attributes.items()}
+    for name, value in values.items():
+        try:
+            _json({name: value})
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ValueError(
+                f"attribute {name!r} cannot be sent ({error}); give what JSON can hold"
+            ) from error
+    return values
 
 
 def _line(row: Mapping[str, Any], number: int) -> bytes | Result:
     try:
-        item = item_of(row)
-        return json.dumps(item, ensure_ascii=False, allow_nan=False).encode() + b"\n"
-    except ImageError as error:
+        return _json(item_of(row)) + b"\n"
+    except (ImageError, UsageError) as error:
         return Result(_key(row), f"row {number}: {error}")
     except UnicodeEncodeError:
         return Result(None, f"row {number}: half a character (a lone surrogate); correct the text")
+    except (TypeError, ValueError, RecursionError) as error:
+        return Result(_key(row), f"row {number}: cannot be sent ({error}); give what JSON can hold")
+
+
+def _json(value: Any) -> bytes:
+    """Raises TypeError, ValueError, RecursionError."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
 
 
 def item_of(row: Mapping[str, Any]) -> dict[str, Any]:
     """An item of the contract for a row as `Collection.upsert` takes it.
 
-    A picture is a path, relative to the working directory, or bytes. Raises ImageError.
+    A picture is a path, relative to the working directory, or bytes. Raises ImageError, UsageError
+    for several pictures, and what JSON raises.
     """
     rest = {str(name): value for name, value in row.items() if name != "attributes"}
     names = by_folded(tuple(rest))
+    pictures = _take_pictures(rest)
     item: dict[str, Any] = {"key": take_name(rest, names, KEY_COLUMNS)}
     item["group"] = take_name(rest, names, GROUP_COLUMNS)
     item["text"] = take_first(rest, names, TEXT_COLUMNS)
     if isinstance(item["text"], list):
         item["text"] = next((str(text) for text in item["text"] if text), None)
-    picture = take_first(rest, names, IMAGE_COLUMNS)
-    if picture is not None:
+    if len(pictures) > 1:
+        raise UsageError(
+            f"it names {len(pictures)} pictures, and over HTTP an item has one: send one, or "
+            "index the row where the server runs"
+        )
+    for picture in pictures:
         data = picture_bytes(Path(picture) if isinstance(picture, str) else picture)
         item["image_base64"] = base64.b64encode(data).decode()
     item |= {name: take_first(rest, names, (name,)) for name in _AS_THEY_ARE}
@@ -155,6 +193,20 @@ def item_of(row: Mapping[str, Any]) -> dict[str, Any]:
     if attributes:
         item["attributes"] = plain_value(attributes)
     return item
+
+
+def _take_pictures(rest: Row) -> list[Any]:
+    """Remove and return every picture that the row names, each once: as tables name them."""
+    pictures: list[Any] = []
+    for wanted in columns_of(tuple(rest)).pictures:
+        cell = take_there(rest, wanted)
+        if isinstance(cell, str) and not os.path.exists(cell.strip()):
+            cell = cell.split(BETWEEN_PICTURES)
+        for one in cell if isinstance(cell, list | tuple) else [cell]:
+            picture = one.strip() if isinstance(one, str) else one
+            if picture not in (None, "", *pictures):
+                pictures.append(picture)
+    return pictures
 
 
 def _key(row: Mapping[str, Any]) -> str | None:

@@ -16,6 +16,7 @@ from mmsearch.columns.facets import Facet
 from mmsearch.columns.suggest import Completions
 from mmsearch.columns.truth import TRUE, truths
 from mmsearch.filters.build import Builder
+from mmsearch.lexical.words import fold
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -148,7 +149,7 @@ class Columns:
 
         The most frequent first; accents and case do not matter. Nothing for an empty prefix.
         """
-        if not prefix.strip():
+        if not fold(prefix).strip():  # a lone accent is nothing
             return []
         with self._lock:
             columns = [self._column("text"), *self._attributes.values()]

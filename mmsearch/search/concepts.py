@@ -12,6 +12,7 @@ from pathlib import Path
 from mmsearch.durable import replacing
 from mmsearch.errors import CorruptionError, ItemNotFoundError, StorageError, UsageError
 from mmsearch.ranking.rocchio import Concept
+from mmsearch.search.request import require_characters
 from mmsearch.types import Query
 
 MAX_NAME = 100
@@ -19,6 +20,7 @@ MAX_NAME = 100
 
 def concept_of(name: str, query: Query) -> Concept:
     """What a query looks for, under a name. Raises UsageError for what cannot be kept."""
+    require_characters(name, query.terms, query.liked, query.disliked)
     if len(name) > MAX_NAME:
         raise UsageError(f"a concept's name of {len(name)} characters: {MAX_NAME} at most")
     for term in query.terms:

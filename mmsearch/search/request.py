@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmsearch.errors import UsageError
-from mmsearch.types import ENSEMBLE, Query, Ranking, Term
+from mmsearch.types import ENSEMBLE, Membership, Query, Ranking, Sort, Term
 
 # The largest useful answer; more is a listing, not a search.
 MAX_K = 10_000
@@ -20,6 +20,7 @@ RANKINGS: tuple[Ranking, ...] = ("image", "text", "lexical")
 
 def validate(query: Query) -> None:
     """Raises UsageError for a query that can have no answer."""
+    require_characters(query)
     if not query.terms and not query.liked and query.where is None:
         raise UsageError("the query is empty: give words, an image or the key of a stored item")
     if not 1 <= query.k <= MAX_K:
@@ -59,6 +60,30 @@ def validate(query: Query) -> None:
         raise UsageError("a lexical search finds texts: ask for texts or both, not for images")
     if query.weights is not None:
         _validate_weights(query.weights)
+
+
+def require_characters(*values: object) -> None:
+    """Raises UsageError where a text in these, or in the parts of a query, is no Unicode.
+
+    Python carries bytes that are no UTF-8 as halves of characters, which nothing stored can hold.
+    """
+    waiting = list(values)
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            try:
+                value.encode()
+            except UnicodeEncodeError as error:
+                raise UsageError(
+                    f"{value[:80]!r} holds half a character (a lone surrogate), as what is no "
+                    "UTF-8 becomes: correct the text"
+                ) from error
+        elif isinstance(value, Mapping):
+            waiting += [*value, *value.values()]
+        elif isinstance(value, list | tuple):
+            waiting += value
+        elif isinstance(value, Query | Term | Membership | Sort):
+            waiting += vars(value).values()
 
 
 def _validate_term(term: Term) -> None:

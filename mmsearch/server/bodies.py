@@ -21,6 +21,7 @@ from mmsearch.server.problems import Problem
 
 MAX_FILES = 8
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_JSON = re.compile(r"application/(.+\+)?json")
 MAX_FIELD_BYTES = 1024 * 1024
 
 M = TypeVar("M", bound=BaseModel)
@@ -42,11 +43,15 @@ class StrictRoute(APIRoute):
         handler = super().get_route_handler()
         asked = (self.dependant, *self.dependant.dependencies)
         known = {field.alias for one in asked for field in one.query_params}
+        has_body = self.body_field is not None
 
         async def strict(request: Request) -> Response:
             for name in request.query_params:
                 if name not in known:  # what was meant by it would be silently left out
                     raise Problem(400, f"unknown parameter {name!r} {_among(known)}")
+            kind = media_type(request)
+            if has_body and kind and not _JSON.fullmatch(kind):
+                raise Problem(415, f"the body is {kind[:80]}: send application/json")
             return await handler(StrictRequest(request.scope, request.receive))
 
         return strict

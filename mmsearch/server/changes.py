@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import re
@@ -70,18 +71,20 @@ async def _upsert(shared: Services, rows: Mapping[int, dict[str, Any]], written:
 async def update(shared: Services, items: Sequence[AttributesIn]) -> Written:
     """Set and remove attributes. Raises as `Collection.update` does."""
     written = Written()
-    for places in _runs([item.key for item in items]):
-        wanted = {items[place].key: items[place].attributes for place in places}
+    keys = await _named(shared, [item.key for item in items])
+    for places in _runs(keys):
+        wanted = {keys[place]: items[place].attributes for place in places}
         report = await shared.writer.write(partial(Collection.update, attributes=wanted))
         written.changed += report.updated
         written.unchanged += report.unchanged
-        _tell({items[place].key: place for place in places}, report.failures, written)
+        _tell({keys[place]: place for place in places}, report.failures, written)
     return written
 
 
 async def remove(shared: Services, keys: Sequence[str]) -> Written:
     """Forget items; one that is not there is a failure of its own."""
     shelf = shared.shelf
+    keys = await _named(shared, keys)
 
     def work(collection: Collection) -> set[str]:
         while True:
@@ -98,6 +101,12 @@ async def remove(shared: Services, keys: Sequence[str]) -> Written:
         if key not in there:
             written.reasons[place] = "no item has this key"
     return written
+
+
+async def _named(shared: Services, keys: Sequence[str]) -> list[str]:
+    """As items have them: see naming.py."""
+    names = await asyncio.to_thread(shared.shelf.names, keys)
+    return [names.get(key, key) for key in keys]
 
 
 def results(keys: Sequence[str], written: Written) -> list[dict[str, Any]]:

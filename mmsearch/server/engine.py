@@ -203,13 +203,21 @@ class Engine:
     def _answers(self, queries: Sequence[Query]) -> Sequence[Result]:
         self._metrics.observe_batch(len(queries))
         started = time.perf_counter()
+        with stages.timed(self._metrics.observe_stage):
+            answers = self._each(queries)
+        self._metrics.observe_stage("search", time.perf_counter() - started)
+        return answers
+
+    def _each(self, queries: Sequence[Query]) -> Sequence[Result]:
         try:
-            with stages.timed(self._metrics.observe_stage):
-                answers = self._collection.answer_many(queries)
-            self._metrics.observe_stage("search", time.perf_counter() - started)
-            return answers
-        except Exception as error:  # noqa: BLE001  # the thread must outlive any bug
+            return self._collection.answer_many(queries)
+        except MmsearchError as error:  # of the collection or the model: it concerns all of them
             return [error] * len(queries)
+        except Exception as error:  # noqa: BLE001  # the thread must outlive any bug
+            if len(queries) == 1:
+                return [error]
+            # One of them meets a bug, and nobody knows which: alone, it is that one's own.
+            return [result for query in queries for result in self._each([query])]
 
     def _call(self, work: Callable[[Collection], Any]) -> Result:
         try:

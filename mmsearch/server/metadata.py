@@ -31,6 +31,11 @@ _PNG_KEPT = frozenset(
 _WEBP_KEPT = frozenset((b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF", b"ICCP"))
 _WEBP_EXIF, _WEBP_XMP = 0x08, 0x04
 
+# GIF89a. An extension is 0x21, its label and blocks; an application's first block is its name.
+_GIF_EXTENSION, _GIF_IMAGE, _GIF_TRAILER = 0x21, 0x2C, 0x3B
+_GIF_CONTROL = 0xF9  # how long the next frame stands, and what is transparent in it
+_GIF_KEPT = (b"\xff\x0bNETSCAPE2.0", b"\xff\x0bANIMEXTS1.0", b"\xff\x0bICCRGBG1012")
+
 
 class _Damaged(Exception):
     """The file is not as its format has it."""
@@ -128,8 +133,35 @@ def _chunks(data: bytes, place: int, head: str, *, extra: int = 0) -> Iterator[t
         place = end
 
 
-def _gif(data: bytes, _orientation: int) -> bytes | None:
-    return None if b"XMP DataXMP" in data else data
+def _gif(data: bytes, _orientation: int) -> bytes:
+    place = 13 + _colours(data[10])
+    kept = [data[:place]]
+    while data[place] != _GIF_TRAILER:
+        start = place
+        is_shown = True
+        if data[place] == _GIF_IMAGE:
+            place += 11 + _colours(data[place + 9])  # and how many bits its codes have
+        elif data[place] == _GIF_EXTENSION:
+            is_shown = _is_shown_in_gif(data[place + 1 : place + 14])
+            place += 2
+        else:
+            raise _Damaged
+        while data[place]:  # blocks, each after its length; one of none ends them
+            place += 1 + data[place]
+        place += 1
+        if is_shown:
+            kept.append(data[start:place])
+    return b"".join([*kept, bytes((_GIF_TRAILER,))])
+
+
+def _colours(flags: int) -> int:
+    """Bytes of the colour table that the flags of a screen or image announce."""
+    return 3 << (flags % 8 + 1) if flags & 0x80 else 0
+
+
+def _is_shown_in_gif(extension: bytes) -> bool:
+    """`extension`: its label, a length, and the application's name if it is one."""
+    return extension[0] == _GIF_CONTROL or extension in _GIF_KEPT
 
 
 def _avif(data: bytes, _orientation: int) -> bytes | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -17,6 +16,7 @@ from pydantic.functional_validators import AfterValidator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from mmsearch.server.naming import new_key
 from mmsearch.types import Fusion, Modality, Mode, Ranking, Target
 
 MAX_KEY = 4096  # the longest path of Linux
@@ -24,14 +24,6 @@ MAX_TEXT = 100_000
 
 Text = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
 Key = Annotated[str, StringConstraints(min_length=1, max_length=MAX_KEY)]
-
-
-def _as_stored(key: str) -> str:
-    """A key as the catalog will hold it, so that one item is not two."""
-    clean = unicodedata.normalize("NFC", key.replace("\0", "").strip())
-    if not clean:
-        raise ValueError("a key needs at least one visible character")
-    return clean
 
 
 class _OrNumber:
@@ -49,7 +41,7 @@ NewKeyOrNumber = Annotated[
     str,
     _Digits,
     StringConstraints(min_length=1, max_length=MAX_KEY),
-    AfterValidator(_as_stored),
+    AfterValidator(new_key),
     _OrNumber(),
 ]
 TextOrNumber = Annotated[str, _Digits, StringConstraints(max_length=MAX_TEXT), _OrNumber()]

@@ -17,12 +17,13 @@ from mmsearch.server.engine import Engine
 from mmsearch.server.feedback import Feedback
 from mmsearch.server.jobs import Jobs
 from mmsearch.server.metrics import Metrics
+from mmsearch.server.naming import keys_of, odd_keys, renamed
 from mmsearch.server.pictures import Thumbnails
 from mmsearch.server.problems import GONE, Problem
 from mmsearch.server.settings import Settings
 from mmsearch.server.shelf import Shelf
 from mmsearch.server.writer import Writer
-from mmsearch.types import Encoder
+from mmsearch.types import Answer, Encoder, Query
 
 T = TypeVar("T")
 
@@ -68,6 +69,13 @@ class Services:
     def _index_lag(self) -> int | None:
         reached = self.engine.index_seq
         return None if reached is None else self.shelf.sequence() - reached
+
+    async def answer(self, query: Query) -> Answer:
+        """`Engine.answer` for a query that names items as clients write their keys."""
+        keys = keys_of(query)
+        if odd_keys(keys):
+            query = renamed(query, await asyncio.to_thread(self.shelf.names, keys))
+        return await self.engine.answer(query)
 
     async def on_pictures(self, work: Callable[..., T], *arguments: Any) -> T:
         """`work(*arguments)` in one of the few threads that decode pictures."""

@@ -14,6 +14,7 @@ from mmsearch.catalog.records import StoredItem
 from mmsearch.errors import ItemNotFoundError
 from mmsearch.layout import Layout
 from mmsearch.scan import path_of
+from mmsearch.server.naming import odd_keys
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Shelf:
 
         A key from outside is only ever looked up, never made a path.
         """
-        item = self._catalog.item(key)
+        item = self._catalog.item(self.names([key]).get(key, key))
         if item is None or not item.live:
             raise ItemNotFoundError(f"no item has the key {key!r}: keys are as answers give them")
         return self._held(item)
@@ -60,6 +61,13 @@ class Shelf:
         """Those of `keys` that an item has, also one that is missing unless it must be `live`."""
         found = self._catalog.by_key(set(keys))
         return {key for key, item in found.items() if item.live or not live}
+
+    def names(self, keys: Iterable[str]) -> dict[str, str]:
+        """Keys that an item does not have as they are written here, and how it has them, if it
+        has: see naming.py."""
+        odd = odd_keys(keys)
+        there = self.known(odd) if odd else ()
+        return {key: clean for key, clean in odd.items() if key not in there}
 
     def sequence(self) -> int:
         """The number of the last committed change."""

@@ -71,9 +71,22 @@ def test_rows_of_tables_are_counted_where_only_paths_are_wanted(cli: Cli, tmp_pa
     result = cli("duplicates", "--texts", "--paths")
     assert (result.stdout, result.stderr) == (
         "",
-        "note: 1 more are rows of tables, without a file\n",
+        "note: 1 more are rows of tables, or captions of pictures, without a file of their own\n",
     )
     assert "2 equal\n  1.000  a\n  1.000  b\n" in cli("duplicates", "--texts").stdout
+
+
+def test_pictures_are_never_named_because_their_captions_are_equal(
+    cli: Cli, tmp_path: Path
+) -> None:
+    for colour in ("red", "blue"):
+        Image.new("RGB", (32, 32), colour).save(tmp_path / f"{colour}.png")
+        (tmp_path / f"{colour}.txt").write_text("a holiday", encoding="utf-8")
+    assert cli("index", ".").exit_code == 0
+    for form in ("--paths", "-0"):
+        result = cli("duplicates", "--texts", form)
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert "1 more" in result.stderr
 
 
 def test_strict_threshold_finds_fewer(cli: Cli, shelf: Path) -> None:

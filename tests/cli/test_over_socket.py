@@ -338,6 +338,22 @@ def test_reader_that_has_gone_is_no_error(folder: Path) -> None:
     assert done.stderr == b""
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+@pytest.mark.usefixtures("server")
+def test_full_disk_is_one_line(folder: Path) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*MMSEARCH, "query", "--socket", "a dog"],
+            cwd=folder,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+            timeout=120,
+        )
+    assert done.returncode == 1
+    assert done.stderr == b"error: cannot write: No space left on device\n"
+
+
 def test_ctrl_c_ends_the_waiting(indexed: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(indexed, tmp_path / "corpus"))
     with listening(folder) as listener:

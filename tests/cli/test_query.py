@@ -127,6 +127,8 @@ def test_odd_names_are_shown_safely_and_written_exactly(
     assert printed.count(b"\n") == 1
     again = program("query", "--like", key, "--to", "image", "-0", cwd=tmp_path)
     assert again.stdout == b"odd/" + name + b"\0"
+    by_path = program("query", "--like", b"odd/" + name, "--to", "image", "-0", cwd=tmp_path)
+    assert by_path.stdout == again.stdout
 
 
 def test_reader_that_leaves_early_causes_no_traceback(indexed: Path) -> None:

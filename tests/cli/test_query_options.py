@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,9 @@ def test_modifier_options_add_to_the_json() -> None:
         (["red", "--boost", "brand"], "NAME=VALUE^FACTOR"),
         (["red", "--pin", "a@first"], "KEY@PLACE"),
         (["red", "--modifiers", "[1]"], "JSON object"),
+        (["red", "--modifiers", '{"boosts": 5}', "--boost", "a=b"], "'boosts' in --modifiers"),
+        (["red", "--modifiers", '{"pinned": [5]}', "--pin", "a@1"], "must be an object, not [5]"),
+        (["red", "--modifiers", '{"buried": null}', "--bury", "a"], "must be a list, not null"),
         (["red", "--cursor", "xyz"], "not a cursor"),
         (["red", "--sort", "nope"], "unknown attribute"),
         (["--image", "-", "--image", "-"], "stdin is one picture"),
@@ -79,6 +83,40 @@ def test_bad_option_is_one_line_and_exit_code_2(
     assert result.exit_code == 2, result.output
     assert said in result.stderr
     assert "Traceback" not in result.output
+
+
+ODD = os.fsdecode(b"caf\xe9")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [ODD],
+        [ODD, "--mode", "lexical"],
+        [ODD, "-k", "1", "--json"],
+        *(
+            ["red", option, ODD]
+            for option in ("--sort", "--facet", "--where", "--like", "--plus", "--concept")
+        ),
+        *(["red", option, ODD] for option in ("--within", "--exclude", "--up", "--down", "--bury")),
+        ["red", "--template", f"{ODD} {{}}"],
+        ["red", "--where", f"brand = '{ODD}'"],
+        ["red", "--boost", f"brand={ODD}"],
+        ["red", "--pin", f"{ODD}@1"],
+        ["red", "--modifiers", '{"buried": ["\\udce9"]}'],
+        ["red", "--save-concept", ODD],
+        ["--like", ODD, "--save-concept", "odd"],
+    ],
+    ids=ascii,
+)
+def test_text_that_is_no_utf8_is_one_line_and_exit_code_2(
+    cli: Cli, indexed: Path, arguments: list[str]
+) -> None:
+    result = cli("query", *arguments, "--collection", indexed)
+    assert result.exit_code == 2, result.output
+    assert "half a character" in result.stderr
+    assert "Traceback" not in result.output
+    assert cli("concepts", "--json", "--collection", indexed).stdout == ""
 
 
 def test_json_has_hits_first_and_then_one_line_for_each_kind(cli: Cli, indexed: Path) -> None:

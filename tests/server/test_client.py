@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx2
+import numpy as np
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
@@ -262,6 +263,60 @@ def test_rows_that_fail_are_told_and_the_others_are_there(remote: Client, tmp_pa
     assert remote.item("last").text == "a blue kite"
 
 
+def test_row_with_one_picture_may_say_so_in_each_form(remote: Client, tmp_path: Path) -> None:
+    red = paint(tmp_path / "a|red.png", "red")
+    items: list[dict[str, Any]] = [
+        {"key": "one of images", "images": [red]},
+        {"key": "one of image", "image": [str(red), None]},
+        {"key": "twice", "image": str(red), "image2": f" {red}", "image3": ""},
+        {"key": "third", "image 3": red.read_bytes(), "price": 4},
+    ]
+    assert remote.upsert(items).failures == ()
+    for item in items:
+        assert remote.image(item["key"]) == red.read_bytes()
+    assert remote.item("one of images").attributes == {}
+    assert remote.item("third").attributes == {"price": 4}
+
+
+def test_row_with_several_pictures_is_told_and_not_taken_in_part(
+    remote: Client, tmp_path: Path
+) -> None:
+    red, blue = (paint(tmp_path / f"{colour}.png", colour) for colour in ("red", "blue"))
+    written = remote.upsert(
+        [
+            {"key": "before", "text": "a red kite"},
+            {"key": "list", "title": "two", "images": [red, blue]},
+            {"key": "columns", "title": "two", "image": red, "image2": blue},
+            {"key": "cell", "title": "two", "image": f"{red}|{blue}"},
+            {"key": "after", "text": "a blue kite"},
+        ]
+    )
+    assert written.done == 2
+    assert [failure.key for failure in written.failures] == ["list", "columns", "cell"]
+    assert all("over HTTP an item has one" in failure.reason for failure in written.failures)
+    with pytest.raises(ItemNotFoundError):
+        remote.item("list")
+
+
+def test_row_that_no_json_can_hold_is_told_and_the_others_are_there(remote: Client) -> None:
+    deep: list[Any] = []
+    for _ in range(3000):
+        deep = [deep]
+    rows: list[dict[str, Any]] = [
+        {"key": "nan", "title": float("nan")},
+        {"key": "object", "title": object()},
+        {"key": "deep", "title": "deep", "size": deep},
+        {"key": "digits", "title": "digits", "size": 10**5000},
+        {"key": "gap", "image": float("nan")},
+    ]
+    written = remote.upsert([{"key": "first", "text": "a"}, *rows, {"key": "last", "text": "b"}])
+    assert written.done == 2
+    assert [failure.key for failure in written.failures] == [row["key"] for row in rows]
+    assert [failure.reason[:6] for failure in written.failures] == [
+        f"row {n}:" for n in range(2, 7)
+    ]
+
+
 def test_any_number_of_rows_is_sent(remote: Client, folder: Path, encoder: ColourEncoder) -> None:
     count = 2 * rows.MAX_LINES + 7
     handed: list[int] = []
@@ -309,6 +364,40 @@ def test_attributes_change_and_items_go(remote: Client) -> None:
     with pytest.raises(ItemNotFoundError, match="P1"):
         remote.item("P1")
     assert remote.update({}) == UpdateReport()
+
+
+def test_update_removes_nothing_that_was_not_none(
+    remote: Client, folder: Path, encoder: ColourEncoder
+) -> None:
+    wanted: dict[str, Any] = {
+        "P1": {"price": float("nan"), "note": "new"},
+        "P2": {"price": b"raw"},
+        "P3": {"price": np.float32(7.5), "sizes": np.array([38, 39]), "note": ""},
+        "P4": {"price": {"from": float("inf")}},
+        "none": {"price": 1},
+    }
+    kept = {key: dict(remote.item(key).attributes) for key in ("P1", "P2", "P4")}
+    report = remote.update(wanted)
+    assert (report.updated, len(report.failures)) == (1, 4)
+    reasons = {failure.key: failure.reason for failure in report.failures}
+    assert set(reasons) == {"P1", "P2", "P4", "none"}
+    assert reasons["P1"].startswith("attribute 'price'")
+    assert {key: dict(remote.item(key).attributes) for key in kept} == kept
+    assert remote.item("P3").attributes == {
+        "price": 7.5,
+        "sizes": [38, 39],
+        "brand": "Acme",
+        "note": "",
+    }
+    with mmsearch.open(folder, encoder=encoder) as collection:
+        same = collection.update(wanted)
+    assert {failure.key for failure in same.failures} == set(reasons)
+
+    async def ask() -> UpdateReport:
+        async with in_process(folder, encoder) as client:
+            return await client.update(wanted)
+
+    assert {failure.key for failure in asyncio.run(ask()).failures} == set(reasons)
 
 
 # ---- the rest of the contract

@@ -180,6 +180,32 @@ def test_bug_in_one_request_ends_nothing_else(folder: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_bug_that_one_query_meets_is_its_own(folder: Path) -> None:
+    class Picky(Gate):
+        def encode_texts(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+            if "bug" in texts:
+                raise ZeroDivisionError
+            return super().encode_texts(texts)
+
+    encoder = Picky()
+
+    async def scenario() -> None:
+        async with running(folder, encoder) as engine:
+            first = await blocked(engine, encoder)
+            texts = ["red one", "bug", "blue one"]
+            tasks = [asyncio.create_task(engine.answer(ask(text))) for text in texts]
+            await asyncio.sleep(0.05)
+            encoder.open.set()
+            await first
+            red, bug, blue = await asyncio.gather(*tasks, return_exceptions=True)
+            assert not isinstance(red, BaseException)
+            assert not isinstance(blue, BaseException)
+            assert [red.hits[0].key, blue.hits[0].key] == ["P1", "P3"]
+            assert isinstance(bug, ZeroDivisionError)
+
+    asyncio.run(scenario())
+
+
 def test_what_was_accepted_is_finished_at_the_end(folder: Path) -> None:
     encoder = Gate()
 

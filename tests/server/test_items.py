@@ -7,6 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx2
 import pytest
@@ -89,6 +90,68 @@ def test_each_failure_is_its_own(client: TestClient) -> None:
     assert client.get("/v1/items/empty").status_code == 404
     reasons = " ".join(one.get("reason", "") for one in written["results"])
     assert "row 2" not in reasons
+
+
+ODD = "  e\u0301te\u0301 "  # stored as "\u00e9t\u00e9"
+
+
+def test_key_finds_its_item_however_it_is_written(client: TestClient) -> None:
+    item = {"key": ODD, "text": "a red thing", "image_base64": encoded(picture("red"))}
+    assert client.post("/v1/items", json={"items": [item]}).json()["added"] == 1
+    path = quote(ODD, safe="")
+    assert client.get(f"/v1/items/{path}").json()["key"] == "\u00e9t\u00e9"
+    for kind in ("images", "thumbnails", "similar"):
+        assert client.get(f"/v1/{kind}/{path}").status_code == 200
+    assert client.get("/v1/search", params={"like": ODD}).status_code == 200
+    for asked in (
+        {"terms": [{"item": ODD}]},
+        {"terms": [{"item": "P1"}], "liked": [ODD], "disliked": ["P2"]},
+        {"text": "red", "modifiers": {"pinned": {ODD: 2}}},
+        {"text": "red", "modifiers": {"buried": [ODD]}},
+    ):
+        found = client.post("/v1/search", json=asked)
+        assert found.status_code == 200, found.text
+        left = client.post("/v1/search", json={**asked, "exclude": [ODD]}).json()["hits"]
+        assert left
+        assert "\u00e9t\u00e9" not in [hit["key"] for hit in left]
+    concept = {"terms": [{"item": ODD}], "liked": [ODD]}
+    kept = client.put("/v1/concepts/odd", json=concept).json()
+    assert kept["liked"] == [kept["terms"][0]["item"]] == ["\u00e9t\u00e9"]
+    judged = {"query": "red thing", "relevant": {ODD: 1}}
+    measured = client.post("/v1/evaluate", json={"queries": [judged], "measures": ["hit@100"]})
+    assert (measured.json()["unknown_keys"], measured.json()["measures"]["hit@100"]) == ([], 1)
+    given = {"query": {"text": "red"}, "key": ODD, "action": "up"}
+    assert client.post("/v1/feedback", json=given).status_code == 202
+    changed = client.patch("/v1/items", json={"items": {ODD: {"price": 1}}}).json()
+    assert (changed["changed"], changed["results"]) == (1, [{"key": ODD, "status": "done"}])
+    twice = client.post("/v1/items/delete", json={"keys": [ODD, "\u00e9t\u00e9"]}).json()
+    assert (twice["removed"], [one["status"] for one in twice["results"]]) == (1, ["done"] * 2)
+    assert client.delete(f"/v1/items/{path}").status_code == 404
+
+
+def test_key_of_a_file_is_meant_as_it_is(
+    client: TestClient, folder: Path, encoder: ColourEncoder
+) -> None:
+    (folder / " e\u0301.png").write_bytes(picture("red"))
+    with mmsearch.open(folder, encoder=encoder) as collection:
+        collection.index([folder])
+    hits = client.get("/v1/similar/red.png", params={"k": 3}).json()["hits"]
+    (hit,) = (hit for hit in hits if hit["key"] == " e\u0301.png")
+    assert client.get(hit["thumbnail_url"]).status_code == 200
+    patch = {"items": {hit["key"]: {"price": 1}}}
+    assert client.patch("/v1/items", json=patch).json()["changed"] == 1
+    assert client.post("/v1/search", json={"terms": [{"item": hit["key"]}]}).status_code == 200
+    assert client.post("/v1/items/delete", json={"keys": [hit["key"]]}).json()["removed"] == 1
+
+
+@pytest.mark.parametrize("key", ["a\tb", "a\nb", "ctl\x01", "del\x7fete"])
+def test_new_key_that_no_address_can_name_is_refused(client: TestClient, key: str) -> None:
+    item = {"key": key, "text": "a"}
+    refused = client.post("/v1/items", json={"items": [item]})
+    assert refused.status_code == 422
+    assert "control character" in refused.json()["detail"]
+    (line,) = lines(client.post("/v1/items", content=ndjson(item), headers=NDJSON))
+    assert line["status"] == "failed"
 
 
 def test_no_request_names_a_file_of_the_server(client: TestClient, folder: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageCms, PngImagePlugin
+from PIL import Image, ImageCms, ImageSequence, PngImagePlugin
 from starlette.testclient import TestClient
 
 import mmsearch
@@ -76,7 +76,8 @@ PHOTOS = {
 
 
 def type_of(name: str) -> str:
-    return {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp"}[name.split(".")[-1]]
+    kind = name.split(".")[-1]
+    return f"image/{'jpeg' if kind == 'jpg' else kind}"
 
 
 @pytest.mark.parametrize("name", PHOTOS)
@@ -131,6 +132,61 @@ def test_avif_with_metadata_takes_a_decoder_and_one_without_does_not() -> None:
     assert stripped(data.getvalue(), "image/avif", 1) == data.getvalue()
 
 
+def gif(**options: Any) -> bytes:
+    """An animation of three frames with a colour table of its own each."""
+    data = io.BytesIO()
+    frames = [scene().rotate(angle).quantize(64) for angle in (0, 90, 180)]
+    more: Any = {"save_all": True, "append_images": frames[1:], "duration": 70, "loop": 0}
+    frames[0].save(data, "GIF", **more, **options)
+    return data.getvalue()
+
+
+def with_extension(data: bytes, label: int, *blocks: bytes) -> bytes:
+    """Another extension of a GIF, before its first frame or the extension that is there."""
+    place = 13 + (3 << (data[10] % 8 + 1) if data[10] & 0x80 else 0)
+    counted = b"".join(bytes([len(block)]) + block for block in blocks)
+    return data[:place] + bytes((0x21, label)) + counted + b"\0" + data[place:]
+
+
+TELLING_GIFS = {
+    "comment": gif(comment=SECRET),
+    "text": with_extension(gif(), 0x01, bytes(12), SECRET),
+    "xmp": with_extension(gif(), 0xFF, b"XMP DataXMP", SECRET),
+    "application": with_extension(gif(), 0xFF, b"ACME    1.0", SECRET),
+    "unknown": with_extension(gif(), 0xAA, SECRET),
+    "tail": gif() + SECRET,
+    "second picture": gif() + gif(comment=SECRET),
+}
+
+
+@pytest.mark.parametrize("name", TELLING_GIFS)
+def test_what_a_gif_tells_is_cut_out_and_its_frames_stay(name: str) -> None:
+    assert SECRET in TELLING_GIFS[name]
+    bare = stripped(TELLING_GIFS[name], "image/gif", 1)
+    assert bare is not None
+    assert SECRET not in bare
+    assert shown(bare) == shown(gif())
+
+
+def shown(data: bytes) -> list[bytes]:
+    """The pixels of each frame."""
+    with Image.open(io.BytesIO(data)) as film:
+        return [frame.convert("RGB").tobytes() for frame in ImageSequence.Iterator(film)]
+
+
+def test_gif_that_only_shows_something_is_sent_as_it_is() -> None:
+    still = io.BytesIO()
+    scene().save(still, "GIF")
+    animated = gif()
+    assert b"NETSCAPE2.0" in animated
+    profiled = with_extension(animated, 0xFF, b"ICCRGBG1012", PROFILE[:200], PROFILE[200:300])
+    other_loop = with_extension(animated, 0xFF, b"ANIMEXTS1.0", b"\1\0\0")
+    for data in (still.getvalue(), animated, profiled, other_loop, gif(transparency=3)):
+        assert stripped(data, "image/gif", 1) == data
+        for length in range(13, len(data) - 1, 97):
+            assert stripped(data[:length], "image/gif", 1) is None
+
+
 @pytest.mark.parametrize("name", PHOTOS)
 def test_file_that_is_cut_off_tells_nothing(name: str) -> None:
     data = PHOTOS[name]
@@ -141,11 +197,11 @@ def test_file_that_is_cut_off_tells_nothing(name: str) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(
-    st.sampled_from(sorted(PHOTOS)),
+    st.sampled_from([*sorted(PHOTOS), "drawn.gif"]),
     st.lists(st.tuples(st.integers(12, 2000), st.integers(0, 255)), max_size=5),
 )
 def test_damage_is_no_bug(name: str, changes: list[tuple[int, int]]) -> None:
-    data = bytearray(PHOTOS[name])
+    data = bytearray(PHOTOS.get(name) or gif())
     for place, value in changes:
         data[place % len(data)] = value
     stripped(bytes(data), type_of(name), 6)

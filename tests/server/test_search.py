@@ -165,6 +165,10 @@ def test_similar_leaves_the_item_itself_out(client: TestClient) -> None:
 def test_beginnings_are_completed(client: TestClient) -> None:
     found = client.get("/v1/suggest", params={"q": "gre"}).json()
     assert found == {"suggestions": [{"text": "green shoe", "items": 1}]}
+    assert client.get("/v1/suggest", params={"q": "gr\u0301e"}).json() == found
+    for nothing in ("", "\u0301", "\u0301\u0327"):
+        found = client.get("/v1/suggest", params={"q": nothing}).json()
+        assert found == {"suggestions": []}
 
 
 @pytest.mark.parametrize(
@@ -198,6 +202,18 @@ def test_senseless_query_is_a_problem(
     problem = response.json()
     assert problem["status"] == status
     assert part in problem["detail"]
+
+
+@pytest.mark.parametrize("path", ["search", "feedback", "items/delete", "evaluate", "jobs"])
+def test_body_of_another_type_is_a_415(client: TestClient, path: str) -> None:
+    for kind in ("text/plain", "application/x-www-form-urlencoded"):
+        headers = {"Content-Type": kind}
+        refused = client.post(f"/v1/{path}", content=b'{"text": "red"}', headers=headers)
+        assert refused.status_code == 415
+        assert kind in refused.json()["detail"]
+    headers = {"Content-Type": "application/json; charset=utf-8"}
+    taken = client.post("/v1/search", content=b'{"text": "red"}', headers=headers)
+    assert taken.status_code == 200
 
 
 def test_fault_of_a_filter_has_its_position(client: TestClient) -> None:

@@ -10,6 +10,7 @@ from mmsearch.collection import Collection
 from mmsearch.errors import ItemNotFoundError
 from mmsearch.server.bodies import StrictRoute
 from mmsearch.server.convert import json_response, terms_of
+from mmsearch.server.naming import keys_of, renamed
 from mmsearch.server.problems import responses
 from mmsearch.server.schemas import ConceptIn, ConceptOut, ConceptsOut
 from mmsearch.server.services import Shared
@@ -59,7 +60,7 @@ async def save(name: str, body: ConceptIn, shared: Shared) -> Response:
     )
 
     def work(collection: Collection) -> dict[str, Any]:
-        collection.save_concept(name, query)
+        collection.save_concept(name, renamed(query, shared.shelf.names(keys_of(query))))
         return _all(collection)[name]
 
     return json_response(await shared.writer.write(work))

@@ -72,6 +72,10 @@ async def evaluate(request: Request, body: EvaluateIn, shared: Shared) -> Respon
         raise Problem(400, f"measures look at {depth} hits here at most: choose a lower cut-off")
     run = await unless_gone(request, _run(shared, body.queries, depth))
     judged = sorted({key for one in body.queries for key in one.relevant})
+    names = await asyncio.to_thread(shared.shelf.names, judged)
+    for one in body.queries if names else ():
+        one.relevant = {names.get(key, key): grade for key, grade in one.relevant.items()}
+    judged = sorted({names.get(key, key) for key in judged})
     known = await asyncio.to_thread(shared.shelf.known, judged, live=True)
     unknown = [key for key in judged if key not in known]
     return json_response(await asyncio.to_thread(_measured, body, run, measures, unknown))
@@ -87,7 +91,7 @@ async def _run(
         asked = SearchRequest(text=one.query) if isinstance(one.query, str) else one.query
         query = query_of(asked.model_copy(update={"k": depth}), shared.settings)
         async with slots:
-            found = await shared.engine.answer(query)
+            found = await shared.answer(query)
         return str(number), {hit.key: float(-hit.rank) for hit in found.hits}
 
     tasks = [asyncio.ensure_future(answer(number, one)) for number, one in enumerate(judged)]

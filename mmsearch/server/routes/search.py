@@ -39,7 +39,12 @@ Where = Annotated[str | None, Query(description="A filter; JSON if it begins wit
 Cursor = Annotated[str | None, Query(description="Of the page before.")]
 
 
-@router.post("/v1/search", operation_id="search", responses=_ANSWER, response_class=Response)
+@router.post(
+    "/v1/search",
+    operation_id="search",
+    responses={**_ANSWER, **responses(415)},
+    response_class=Response,
+)
 async def search(request: Request, body: SearchRequest, shared: Shared) -> Response:
     """Find items by words, stored items and concepts, with filters, facets and pages."""
     return await _answer(request, shared, body)
@@ -131,7 +136,7 @@ async def search_image(request: Request, shared: Shared) -> Response:
         for file, weight in zip(files, weights, strict=True)
     ]
     query = query_of(body, shared.settings, images)
-    answer = await unless_gone(request, shared.engine.answer(query))
+    answer = await unless_gone(request, shared.answer(query))
     return json_response(answer_json(answer))
 
 
@@ -172,7 +177,7 @@ async def _answer(request: Request, shared: Services, body: SearchRequest) -> Re
     sent = None if body.explain else shared.answers.get(name, stamp)
     shared.metrics.cache(hit=sent is not None)
     if sent is None:
-        answer = await unless_gone(request, shared.engine.answer(query))
+        answer = await unless_gone(request, shared.answer(query))
         sent = json_bytes(answer_json(answer))
         if not body.explain:  # which tells of this answer's own way and time
             shared.answers.put(name, stamp, sent)
