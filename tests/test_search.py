@@ -454,6 +454,7 @@ RED = Query((Term(text="red"),))
         (replace(RED, terms=(Term(text="red"),) * 1000), UsageError, "1,000 terms"),
         (replace(RED, terms=(Term(text="red"), Term(text="red", weight=-1))), UsageError, "cancel"),
         (replace(RED, liked=("P001",), disliked=("P001",)), UsageError, "both liked and disliked"),
+        (replace(RED, diversity=0.5, sort=(Sort("price"),)), UsageError, "order of its own"),
         (replace(RED, liked=("nope",)), ItemNotFoundError, "nope"),
         (replace(RED, exclude=("nope",)), ItemNotFoundError, "nope"),
         (replace(RED, min_relevance=1.5), UsageError, "between 0 and 1"),

@@ -54,6 +54,8 @@ def validate(query: Query) -> None:
     if query.min_relevance != "auto":
         _require_share("min_relevance", query.min_relevance)
     _require_share("diversity", query.diversity)
+    if query.diversity and query.sort:
+        raise UsageError("diversity is an order of its own: leave it out, or the sorting")
     for membership in query.within:
         _require_share(f"the least relevance to {membership.concept!r}", membership.min_relevance)
     if query.mode == "lexical" and query.to == "image":
