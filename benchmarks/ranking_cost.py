@@ -13,6 +13,7 @@ import json
 import platform
 import time
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -68,8 +69,8 @@ def steps(n: int, candidates: int, d: int) -> dict[str, Callable[[], Any]]:
         "relevance of all candidates": lambda: background.relevance(
             query, first.scores, vectors[first.ids[:DEPTH]]
         ),
-        "MMR of 10": lambda: mmr(scores, vectors, ids, 10),
-        "MMR of 50": lambda: mmr(scores, vectors, ids, 50),
+        "MMR of 10": lambda: list(islice(mmr(scores, vectors, ids), 10)),
+        "MMR of 50": lambda: list(islice(mmr(scores, vectors, ids), 50)),
         "20 groups": lambda: best_groups(first.head, lambda one: [labels[i] for i in one.ids], 20),
         "boost and decay": lambda: modifiers.apply(relevance, columns),
         "cursor, there and back": turn,

@@ -310,18 +310,18 @@ def test_address_that_swallows_connections_leaves_time_for_the_next(
 def test_time_to_connect_is_part_of_the_time_for_all(server: Server, black_hole: str) -> None:
     server.answers["/a.png"] = trickle
     started = time.monotonic()
-    with pytest.raises(InputError, match=r"took longer than 2 s"):
-        fetch_from([black_hole, "127.0.0.1"], server, 2)
-    assert time.monotonic() - started < 2.8
+    with pytest.raises(InputError, match=r"took longer than 4 s"):
+        fetch_from([black_hole, "127.0.0.1"], server, 4)
+    assert time.monotonic() - started < 5.5
 
 
 def test_answer_may_take_what_connecting_left_of_the_time(server: Server) -> None:
     def late(handler: http.server.BaseHTTPRequestHandler) -> None:
-        time.sleep(1.2)
+        time.sleep(2.2)
         send(handler)
 
     server.answers["/a.png"] = late
-    assert fetch_from(["127.0.0.1", "127.0.0.3"], server, 2) == DATA
+    assert fetch_from(["127.0.0.1", "127.0.0.3"], server, 4) == DATA
 
 
 def test_redirects_are_followed_and_looked_at_anew(server: Server) -> None:

@@ -108,6 +108,19 @@ def test_what_one_product_was_given_is_not_handed_to_another(
     assert {hit.key: hit.attributes for hit in collection.search("shirt")} == {"B": {}, "C": {}}
 
 
+def test_what_a_row_was_given_is_not_handed_to_a_product_of_that_title(
+    tmp_path: Path, collection: mmsearch.Collection
+) -> None:
+    (tmp_path / "a.csv").write_text("title\nsocks\n")
+    collection.index([tmp_path])
+    collection.update({"a.csv#1": {"stock": 9}})
+    (tmp_path / "a.csv").unlink()
+    (tmp_path / "b.csv").write_text("key,title\nB,socks\n")
+    report = collection.index([tmp_path])
+    assert (report.added, report.moved, report.missing) == (1, 0, 1)
+    assert [hit.attributes for hit in collection.search("socks")] == [{}]
+
+
 def test_rows_without_a_key_are_known_again_in_another_place(
     tmp_path: Path, collection: mmsearch.Collection
 ) -> None:

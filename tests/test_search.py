@@ -153,7 +153,14 @@ def test_every_script_comes_through_unharmed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mode", ["vector", "hybrid", "lexical"])
 @pytest.mark.parametrize(
     "options",
-    [{}, {"group": True}, {"diversity": 0.5}, {"where": "price > 2"}, {"sort": (Sort("price"),)}],
+    [
+        {},
+        {"group": True},
+        {"diversity": 0.5},
+        {"diversity": 0.5, "group": True},
+        {"where": "price > 2"},
+        {"sort": (Sort("price"),)},
+    ],
 )
 def test_pages_miss_nothing_and_repeat_nothing(
     shop: mmsearch.Collection, mode: Any, options: dict[str, Any]
@@ -244,7 +251,7 @@ def test_a_group_stands_once_also_beside_pinned_and_buried_ones(shop: mmsearch.C
     answer = shop.answer("red chair", k=60, group=True, modifiers=modifiers)
     groups = [hit.group for hit in answer.hits]
     assert len(set(groups)) == len(groups) == 60
-    assert groups[0] == "G3"
+    assert (groups[0], answer.hits[0].variants) == ("G3", 2)
 
 
 def test_numbers_of_any_size_can_be_searched_among(lamps: mmsearch.Collection) -> None:

@@ -21,7 +21,7 @@ def test_pinned_items_stand_at_their_places(found: list[int], pinned: dict[int, 
     pinned = {place: item for item, place in pinned.items()}  # one item a place
     pinned = {item: place for place, item in pinned.items()}
     ranking = Ranked(np.array(found, np.int64), np.linspace(1, 0, len(found)))
-    got = placed(Shown(ranking, None), pinned).ranking.ids.tolist()
+    got = placed(Shown(ranking, None), pinned, dict.fromkeys(pinned, 1)).ranking.ids.tolist()
     assert sorted(got) == sorted([*found, *pinned])
     for item, place in pinned.items():
         if place <= len(got) - sum(other > place for other in pinned.values()):

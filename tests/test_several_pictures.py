@@ -110,6 +110,35 @@ def test_row_whose_first_picture_is_damaged_leaves_its_item_as_it_was(
     assert (hit.key, hit.text, hit.attributes) == ("card#2", "white card", CARD_ATTRIBUTES)
 
 
+def test_row_that_repeats_a_key_does_not_keep_pictures_of_its_item(
+    collection: mmsearch.Collection,
+) -> None:
+    collection.upsert([{**CARD, "images": [picture("white"), picture("red"), picture("blue")]}])
+    report = collection.upsert([{**CARD, "image": picture("white")}, {"key": "card", "text": "x"}])
+    assert [failure.key for failure in report.failures] == ["card"]
+    assert live(collection) == {"card"}
+
+
+def test_further_pictures_wait_for_the_first(
+    collection: mmsearch.Collection, tmp_path: Path
+) -> None:
+    table = tmp_path / "products.csv"
+    table.write_text("key,title,images\ncard,white card,white.png|red.png\n")
+    for colour in ("white", "red"):
+        paint(tmp_path / f"{colour}.png", colour)
+    collection.index([table])
+    (tmp_path / "white.png").write_bytes(b"no picture")
+    collection.index([table])
+    paint(tmp_path / "white.png", "white", size=30)
+
+    def interrupt(progress: mmsearch.Progress) -> None:
+        if progress.step == "encoded":
+            assert live(collection) == set()
+
+    assert collection.index([table], on_progress=interrupt).failures == ()
+    assert live(collection) == {"card", "card#2"}
+
+
 def test_further_pictures_come_and_go_with_the_first(
     collection: mmsearch.Collection, tmp_path: Path
 ) -> None:

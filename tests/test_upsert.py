@@ -130,9 +130,9 @@ def test_numbers_of_numpy_are_numbers(collection: mmsearch.Collection) -> None:
 
 def test_updates_take_numbers_of_numpy(collection: mmsearch.Collection) -> None:
     collection.upsert([{"key": "a", "text": "x"}])
-    new = {"price": np.int64(3), "sizes": np.array([1, 2]), "sale": np.bool_(True)}
+    new = {"price": np.int64(3), "sizes": [np.int64(1), np.array([2])], "sale": np.bool_(True)}
     assert collection.update({"a": new}).failures == ()
-    assert attributes(collection, "a") == {"price": 3, "sizes": [1, 2], "sale": True}
+    assert attributes(collection, "a") == {"price": 3, "sizes": [1, [2]], "sale": True}
     assert collection.update({"a": new}).unchanged == 1
 
 

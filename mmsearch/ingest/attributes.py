@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from itertools import islice
 from typing import Any
 
@@ -45,7 +46,9 @@ def update_attributes(catalog: Catalog, wanted: Mapping[str, Mapping[str, Any]])
             if item is None:
                 failures.append(Failure(str(key), "no item has this key"))
                 continue
-            new = _plain(wanted[key])
+            new: Any = wanted[key]
+            with suppress(RecursionError):  # nested so deeply that it is refused below
+                new = _plain(new)
             if reason := _why_not(new):
                 failures.append(Failure(key, reason))
                 continue
@@ -66,14 +69,15 @@ def update_attributes(catalog: Catalog, wanted: Mapping[str, Mapping[str, Any]])
     return UpdateReport(updated, unchanged, tuple(failures))
 
 
-def _plain(attributes: Any) -> Any:
-    """With Python's values in the place of NumPy's."""
-    if not isinstance(attributes, Mapping):
-        return attributes
-    return {
-        name: value if type(value) in _SCALARS else python_value(value)
-        for name, value in attributes.items()
-    }
+def _plain(value: Any) -> Any:
+    """With Python's values in the place of NumPy's, also in lists and mappings."""
+    if type(value) in _SCALARS:
+        return value
+    if isinstance(value, Mapping):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return python_value(value)
 
 
 def _given(item: StoredItem, wanted: Mapping[str, Any]) -> dict[str, Any]:

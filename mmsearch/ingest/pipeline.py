@@ -24,7 +24,7 @@ from mmsearch.images import Contents, decode, read
 from mmsearch.ingest.embed import Embedder, Encoding, Names
 from mmsearch.ingest.kept import keep_picture
 from mmsearch.ingest.known import Known, text_digest
-from mmsearch.ingest.plan import HANDED_OVER, Todo, told_and_given
+from mmsearch.ingest.plan import HANDED_OVER, Todo, has_own_key, told_and_given
 from mmsearch.layout import Layout
 from mmsearch.pool import in_order
 from mmsearch.scan import key_of
@@ -99,7 +99,7 @@ class Pipeline:
         self._progress = on_progress
         self._tally = tally
         self._done = 0
-        self._failed: set[str | None] = set()  # keys of items that could not be read
+        self.failed: set[str] = set()  # keys of items that could not be read
 
     def run(self, todo: Sequence[Todo], vanished: Vanished) -> None:
         """Commit all of `todo`.
@@ -241,7 +241,7 @@ class Pipeline:
                 if one.error is not None:
                     self._fail(one, write)
                     continue
-                if one.source.picture_of in self._failed:
+                if one.source.picture_of in self.failed:
                     continue
                 outcome, row = self._row(one, vanished)
                 outcomes[outcome] += 1
@@ -263,9 +263,7 @@ class Pipeline:
         outcome: Outcome = "same"
         moved = old is None
         if old is None:
-            content = one.image_digest or one.text_digest
-            same = vanished.get(content) if content else None
-            old = same.pop() if same else None
+            old = self._vanished(one, vanished)
         attributes, told = told_and_given(source, old)
         if moved:
             outcome = "moved" if old else "added"
@@ -292,11 +290,26 @@ class Pipeline:
             },
         )
 
+    def _vanished(self, one: _Decoded, vanished: Vanished) -> StoredItem | None:
+        """The item of the same content that vanished, taken from there.
+
+        For what has a key of its own it is the picture of the very file that its row names now.
+        """
+        source, content = one.source, one.image_digest or one.text_digest
+        same = vanished.get(content, []) if content else []
+        if not same or not has_own_key(source.key, source.origin):
+            return same.pop() if same else None
+        path = key_of(source.path, self._base) if source.path else None
+        found = next((item for item in same if item.path == path is not None), None)
+        if found is not None:
+            same.remove(found)
+        return found
+
     def _fail(self, one: _Decoded, write: Write) -> None:
         source = one.source
         failure = Failure(source.key, one.error or "")
         self._tally.failures.append(failure)
-        self._failed.add(source.key)
+        self.failed.add(source.key)
         if source.origin == HANDED_OVER:
             return
         if source.url is not None:

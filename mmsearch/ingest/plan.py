@@ -59,6 +59,7 @@ def plan_scan(
     origins: set[str] = set()
     retried: set[str] = set()
     failing: set[str | None] = set()
+    coming: set[str | None] = set()  # their further pictures come in with them, not before
     shown: list[Path] = []  # pictures that rows of tables show
     for count, found in enumerate(scan, 1):
         if isinstance(found, Failure):
@@ -78,7 +79,10 @@ def plan_scan(
         if stamp == found.stamp:
             plan.old_failures.append(Failure(found.key, reason))
             failing.add(found.key)
-        elif _is_due(found, old := stored.get(found.key), known, base, plan):
+        elif found.picture_of in coming or _is_due(found, stored.get(found.key), known, base, plan):
+            old = stored.get(found.key)
+            if old is None or not old.live:
+                coming.add(found.key)
             if found.key in failed:
                 retried.add(found.key)
             yield found, old
@@ -148,6 +152,11 @@ def _same_picture(found: Source, old: StoredItem, base: Path) -> bool:
     if found.path is None or old.path is None:  # the stamp is that of a file with many texts
         return found.path is None and old.path is None
     return found.stamp == old.stamp and key_of(found.path, base) == old.path
+
+
+def has_own_key(key: str, origin: str | None) -> bool:
+    """Whether an item is named by its row or by a program, not by where it stands."""
+    return origin is not None and not key.startswith(f"{origin}#")
 
 
 def told_and_given(

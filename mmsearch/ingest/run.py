@@ -6,7 +6,7 @@ The three in the middle are the pipeline's; here is what comes before and after.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
@@ -25,7 +25,7 @@ from mmsearch.ingest.pipeline import (
     failure_row,
     has_picture,
 )
-from mmsearch.ingest.plan import Plan, Todo, plan_items, plan_scan
+from mmsearch.ingest.plan import Plan, Todo, has_own_key, plan_items, plan_scan
 from mmsearch.layout import Layout
 from mmsearch.pool import default_workers
 from mmsearch.scan import Scan
@@ -141,12 +141,12 @@ class Ingest:
             interrupted = self._carry_out(pipeline, plan, {})
             handed_over.update(source.key for source in found)
         if not interrupted:
-            self._drop_further_pictures(handed_over)
+            self._drop_further_pictures(handed_over, pipeline.failed)
         return self._report(time.perf_counter() - started, interrupted)
 
-    def _drop_further_pictures(self, handed_over: set[str]) -> None:
-        """Of the items that were handed over, those pictures that were not."""
-        failed = {failure.key for failure in self._tally.failures}
+    def _drop_further_pictures(self, handed_over: set[str], unread: Set[str]) -> None:
+        """Of the items that were handed over and could be read, those pictures that were not."""
+        failed = {failure.key for failure in self._tally.failures} - handed_over | unread
         gone = [
             picture
             for pictures in self._catalog.further_pictures(handed_over - failed).values()
@@ -246,7 +246,7 @@ def _identity(item: StoredItem) -> bytes:
     Not what has a key of its own: another product may have the same title, or the same picture in
     the place of one that it lacks.
     """
-    if item.origin is not None and not item.key.startswith(f"{item.origin}#"):
+    if has_own_key(item.key, item.origin):
         return item.key.encode()
     return item.image_digest or item.text_digest or item.key.encode()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,18 +12,13 @@ from mmsearch.errors import UsageError
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from mmsearch.ranking.ranked import Rows
     from mmsearch.types import Ids, Vectors
 
 
 def mmr(
-    relevance: npt.NDArray[np.floating],
-    vectors: Vectors,
-    ids: Ids,
-    k: int,
-    balance: float = 0.7,
-) -> Rows:
-    """(min(k, n),) rows of the chosen candidates, in the order in which they were chosen.
+    relevance: npt.NDArray[np.floating], vectors: Vectors, ids: Ids, balance: float = 0.7
+) -> Iterator[int]:
+    """The rows of all n candidates, each as it is chosen: no more is computed than is taken.
 
     Carbonell and Goldstein, "The Use of MMR, Diversity-Based Reranking for Reordering Documents
     and Producing Summaries", SIGIR 1998: greedily the candidate with the largest
@@ -32,7 +28,7 @@ def mmr(
     `relevance` (n,) should have the scale of a cosine, such as the cosine with the query itself or
     a relevance in [0, 1]; `vectors` (n, d) are unit rows, and the similarity of the first choice
     is 0. balance 1 is the plain ranking, 0 looks at differences only. Ties by ascending id.
-    O(k n d): one matrix-vector product for each choice.
+    O(n d) for each choice: a matrix-vector product.
 
     Raises UsageError for a balance outside [0, 1].
     """
@@ -44,12 +40,10 @@ def mmr(
     worth = balance * np.asarray(relevance, np.float64)[by_id]  # (n,)
     nearest = np.zeros(n)  # (n,) largest similarity with a chosen one
     free = np.ones(n, bool)
-    chosen = np.empty(min(k, n), np.intp)
-    for step in range(len(chosen)):
+    for step in range(n):
         value = np.where(free, worth - (1.0 - balance) * nearest, -np.inf)
         best = int(np.argmax(value))
-        chosen[step] = best
+        yield int(by_id[best])
         free[best] = False
         similarity = rows @ rows[best]
         nearest = similarity.astype(np.float64) if step == 0 else np.maximum(nearest, similarity)
-    return np.asarray(by_id[chosen], np.intp)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
     from mmsearch.ranking.modifiers import Modifiers
     from mmsearch.types import Ids, Sort, Vectors
+
+PICKED = 16  # choices at a time: each costs a look at all candidates
 
 Values = Callable[[str, "Ids"], Sequence[object]]
 
@@ -100,12 +104,17 @@ def at_the_end(
 
 
 def of_other_groups(
-    blocks: Iterable[Block], ids: Ids, groups: Callable[[Ids], npt.NDArray[np.int64]]
+    blocks: Iterable[Block],
+    taken: npt.NDArray[np.int64],
+    groups: Callable[[Ids], npt.NDArray[np.int64]],
+    left_out: Counter[int],
 ) -> Iterator[Block]:
-    """The blocks without items that have one of these in their group."""
-    taken = groups(ids)
+    """The blocks without items of these groups; how many of each were left out is counted."""
     for block in blocks:
-        yield from without([block], block.ids[np.isin(groups(block.ids), taken)].tolist())
+        found = groups(block.ids)
+        gone = np.isin(found, taken)
+        left_out.update(found[gone].tolist())
+        yield from without([block], block.ids[gone].tolist())
 
 
 def relevant(blocks: Iterable[Block], least: float) -> Iterator[Block]:
@@ -150,12 +159,9 @@ def sorted_by(block: Block, keys: Sequence[Sort], values: Values) -> Block:
 
 
 def diverse(
-    blocks: Iterable[Block], count: int, diversity: float, vectors: Callable[[Ids], Vectors]
+    blocks: Iterable[Block], diversity: float, vectors: Callable[[Ids], Vectors]
 ) -> Iterator[Block]:
-    """The first `count` rows of the first block as different from each other as is asked for.
-
-    Greedy, so the first choices are the same whatever `count` is.
-    """
+    """The rows of the first block as different from each other as is asked for, some at a time."""
     from mmsearch.ranking.diversity import mmr
 
     rest = iter(blocks)
@@ -165,9 +171,9 @@ def diverse(
         if worth is None:
             low, high = float(block.scores.min()), float(block.scores.max())
             worth = (block.scores - low) / max(high - low, 1e-9)
-        chosen = mmr(worth, vectors(block.ids), block.ids, count, balance=1 - diversity)
-        others = np.setdiff1d(np.arange(len(block.ids)), chosen)
-        yield block.take(np.concatenate([chosen, others]))
+        chosen = mmr(worth, vectors(block.ids), block.ids, balance=1 - diversity)
+        while some := list(islice(chosen, PICKED)):
+            yield block.take(np.array(some))
         break
     yield from rest
 
@@ -189,8 +195,11 @@ def grouped(stream: Stream, groups: Callable[[Ids], npt.NDArray[np.int64]], coun
     return Shown(Ranked(ids, scores), tuple(group.seen for group in found))
 
 
-def placed(shown: Shown, pinned: dict[int, int]) -> Shown:
-    """With pinned items, which may not be in `shown`, at their places (from 1)."""
+def placed(shown: Shown, pinned: Mapping[int, int], variants: Mapping[int, int]) -> Shown:
+    """With pinned items, which may not be in `shown`, at their places (from 1).
+
+    `variants`: for how many items each of them stands.
+    """
     if not pinned:
         return shown
     rows: list[tuple[int, float, int]] = list(
@@ -204,7 +213,7 @@ def placed(shown: Shown, pinned: dict[int, int]) -> Shown:
     for item, place in sorted(pinned.items(), key=lambda pair: pair[1]):
         rows.insert(
             min(place - 1, len(rows)),
-            (item, rows[min(place, len(rows)) - 1][1] if rows else 0.0, 1),
+            (item, rows[min(place, len(rows)) - 1][1] if rows else 0.0, variants[item]),
         )
     return Shown(
         Ranked(

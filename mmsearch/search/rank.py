@@ -223,11 +223,11 @@ class Rankings:
         """(n,) cosines of the query with `ids`, NaN for one without a vector of this modality."""
         cosines = np.full(len(ids), np.nan)
         cosines[np.searchsorted(ids, ranking.ids)] = ranking.scores
-        others = ids[np.isnan(cosines)]
-        others = others[self._indexes.has(modality, others)]
-        if len(others):
-            vectors = self._indexes.get(modality).vectors(others)
-            cosines[np.searchsorted(ids, others)] = score(vectors, search.vectors[modality])
+        here = self._indexes.has(modality, ids)
+        if np.isnan(cosines[here]).any():
+            # All of them in one way, by which equal vectors have equal scores.
+            vectors = self._indexes.get(modality).vectors(ids[here])
+            cosines[here] = score(vectors, search.vectors[modality])
         return cosines
 
     def _by_words(self, text: str, ids: Ids) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -147,23 +148,25 @@ class Showing:
             stream = Stream([arrange.sorted_by(stream.all(), query.sort, self._values)])
             explain.append("sorted by " + ", ".join(key.attribute for key in query.sort))
         if query.diversity:
+            stream = Stream(arrange.diverse(stream, query.diversity, self._vectors))
             explain.append(f"diversity {query.diversity}: maximal marginal relevance")
+        if rules is not None and rules.buried:
+            stream = Stream(arrange.at_the_end(stream, rules.buried, kept.all))
+        groups = self._groups(np.array(list(pinned), np.int64))
+        beside: Counter[int] = Counter()  # items of the groups that pinned ones stand for
+        if query.group and pinned:
+            stream = Stream(arrange.of_other_groups(stream, groups, self._groups, beside))
 
         def first(count: int) -> tuple[Shown, bool]:
-            order = stream
-            if query.diversity:
-                picks = 3 * count if query.group else count
-                order = Stream(arrange.diverse(order, picks, query.diversity, self._vectors))
-            if rules is not None and rules.buried:
-                order = Stream(arrange.at_the_end(order, rules.buried, kept.all))
             if query.group:
-                apart = np.array(list(pinned), np.int64)
-                order = Stream(arrange.of_other_groups(order, apart, self._groups))
-                shown = arrange.grouped(order, self._groups, count)
+                shown = arrange.grouped(stream, self._groups, count)
             else:
-                block = order.upto(count)
+                block = stream.upto(count)
                 shown = Shown(Ranked(block.ids, block.scores))
-            return arrange.placed(shown, pinned), len(shown.ranking) < count
+            variants = {
+                item: 1 + beside[group] for item, group in zip(pinned, groups.tolist(), strict=True)
+            }
+            return arrange.placed(shown, pinned, variants), len(shown.ranking) < count
 
         return first
 

@@ -174,7 +174,8 @@ def _read_to_its_end(lines: _Lines, delimiter: str, columns: int) -> bool:
     while quotes % 2 and length < _LONGEST_ROW and (line := next(lines, "")):
         quotes += line.count('"')
         length += len(line)
-    row = _QUOTED.sub('""', "".join(lines.given).replace('""', ""))  # short enough for csv
+    row = _QUOTED.sub('""', "".join(lines.given).replace('""', ""))
+    row = re.sub(f'[^"{delimiter}\r\n]+', "x", row)  # short enough for csv
     try:
         (cells,) = csv.reader([row], delimiter=delimiter, strict=True)
     except csv.Error:
