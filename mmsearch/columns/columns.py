@@ -69,6 +69,7 @@ class Columns:
         self._row_ids: Ids = np.empty(0, np.int64)
         self._live: npt.NDArray[np.bool_] = np.empty(0, np.bool_)
         self._attributes: dict[str, _Column] = {}
+        self._types: dict[str, set[ValueType]] = {}
         self._group = _Column(0)
         self._lazy: dict[str, _Column] = {}
         self._completions: Completions | None = None
@@ -92,6 +93,7 @@ class Columns:
                 self._clear()
                 self.seq = -1
             since = max(self.seq, 0)
+            self._types = self._catalog.attribute_types()
             for chunk in self._catalog.content_changes(since):
                 self._take(chunk)
             for name in self._lazy:
@@ -101,8 +103,13 @@ class Columns:
     # ---- choosing
 
     def schema(self) -> dict[str, set[ValueType]]:
-        """Each attribute's types, for filters.parse; none is forgotten when its last item goes."""
-        return {name: column.dictionary.types() for name, column in self._attributes.items()}
+        """Each attribute's types, for filters.parse; none is forgotten when its last item goes:
+        the catalog knows more of those than was read of live items."""
+        types = {name: column.dictionary.types() for name, column in self._attributes.items()}
+        return {
+            name: self._types.get(name, set()) | types.get(name, set())
+            for name in {**self._types, **types}
+        }
 
     def candidates(self, filter: Filter) -> Ids:
         """(n,) int64 ascending ids of the live items for which `filter` is true."""

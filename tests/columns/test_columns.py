@@ -62,6 +62,19 @@ def test_items_that_went_after_they_were_ranked_have_no_values(catalog: Catalog)
     assert (columns.groups(ids(1, 2, 3)) >= 0).tolist() == [True, False, False]
 
 
+def test_attributes_that_no_item_has_any_more_have_no_values(catalog: Catalog) -> None:
+    catalog.commit(Write(items=[row("a", brand="Acme", price=1), row("b")]))
+    catalog.set_attributes({1: {"price": 1}})
+    columns = Columns(catalog)
+    columns.refresh()
+    assert columns.facet("brand") == Facet("brand", (), 0, 2, None)
+    assert columns.values("brand", ids(1, 2)) == [None, None]
+    assert columns.order("brand", ids(1, 2)).tolist() == [-1, -1]
+    assert columns.count(parse("brand = 'Acme'", columns.schema())) == 0
+    with pytest.raises(FilterError, match="unknown attribute"):
+        columns.facet("brnd")
+
+
 def test_facet_counts_values_and_elements_of_lists(catalog: Catalog) -> None:
     columns = of(
         catalog,
