@@ -276,7 +276,7 @@ class Collection:
         own = self._info()
         if not isinstance(model, str):
             self._encoders.add(model)
-        name = model if isinstance(model, str) else model.name
+        name = self._encoders.lasting_name(model) if isinstance(model, str) else model.name
         encoder = self._encoders.load(name, device, batch_size, note)
         target = EncoderInfo(name, encoder.fingerprint, encoder.dim)
         if target.fingerprint == own.fingerprint:
@@ -536,6 +536,8 @@ class Collection:
         _require_positive(batch_size=batch_size, workers=workers)
         notes, note = _notes(on_progress)
         stored = self._catalog.encoder()
+        if model is not None:
+            model = self._encoders.lasting_name(model)
         if stored and model and model != stored.name:
             # Another name may be the same weights; only the fingerprint decides.
             require_same(stored, self._encoders.load(model, device, batch_size, note))

@@ -38,6 +38,17 @@ class Encoders:
         """Take one more into account, before all others."""
         self._given.insert(0, encoder)
 
+    def lasting_name(self, name: str) -> str:
+        """What to keep of the name of a model, so that it is found from any folder.
+
+        Raises ModelError for a name that can mean nothing.
+        """
+        if self._given:
+            return name
+        from mmsearch.encoders.model_source import lasting_name
+
+        return lasting_name(name)
+
     def load(
         self,
         name: str,

@@ -196,6 +196,9 @@ class Scan:
             return None
 
     def _add_single(self, name: str, found: _Found, files: set[str]) -> None:
+        if not _is_indexed(os.path.splitext(name)[1].lower()):
+            reason = "by its name no picture, text (.txt) or table (.csv, .jsonl, .parquet)"
+            found.failures.append(Failure(self._key(name), f"{reason}; leave it out or rename it"))
         self._add(name, None, found, files)
         beside = os.path.splitext(name)[0] + ".txt"
         if is_image_name(name) and os.path.isfile(beside):
@@ -206,8 +209,7 @@ class Scan:
     ) -> None:
         stem, suffix = os.path.splitext(name)
         suffix = suffix.lower()
-        picture, table = suffix in image_suffixes(), suffix in TABLE_SUFFIXES
-        if not (picture or table or suffix == ".txt") or name in files:
+        if not _is_indexed(suffix) or name in files:
             return
         files.add(name)
         try:
@@ -220,12 +222,16 @@ class Scan:
         if not stat.S_ISREG(status.st_mode):
             return
         stamp = FileStamp(status.st_size, status.st_mtime_ns)
-        if picture:
+        if suffix in image_suffixes():
             found.pictures.append((name, stem, stamp))
-        elif table:
+        elif suffix in TABLE_SUFFIXES:
             found.tables.append(name)
         else:
             found.texts.setdefault(stem, []).append((name, stamp))
+
+
+def _is_indexed(suffix: str) -> bool:
+    return suffix == ".txt" or suffix in TABLE_SUFFIXES or suffix in image_suffixes()
 
 
 def _require_readable(root: Path) -> None:

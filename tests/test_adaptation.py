@@ -16,7 +16,8 @@ from PIL import Image
 
 from mmsearch.adaptation.pairs import Pair, Pairs, read_pairs
 from mmsearch.adaptation.report import TrainReport
-from mmsearch.adaptation.train import TrainOptions, lasting_name, train
+from mmsearch.adaptation.train import TrainOptions, train
+from mmsearch.encoders.model_source import lasting_name
 from mmsearch.encoders.open_clip_encoder import load_encoder, load_open_clip
 from mmsearch.errors import ModelError, StorageError, TrainingError, UsageError
 from mmsearch.training.optimise import Step

@@ -166,6 +166,15 @@ def test_overlapping_roots_give_each_file_once(tmp_path: Path) -> None:
     assert [f.key for f in scan(roots, tmp_path)] == ["a/a.jpg"]
 
 
+def test_a_file_of_no_known_kind_is_a_failure_where_it_was_named(tmp_path: Path) -> None:
+    named = touch(tmp_path / "prices.xlsx")
+    (failure,) = Scan([named], tmp_path)
+    assert isinstance(failure, Failure)
+    assert failure.key == "prices.xlsx"
+    assert "no picture, text (.txt) or table" in failure.reason
+    assert items(tmp_path) == {}
+
+
 def test_a_missing_root_is_named(tmp_path: Path) -> None:
     with pytest.raises(RootError, match=r"drive: no such file or folder; check the name"):
         Scan([tmp_path, tmp_path / "drive"], tmp_path)

@@ -437,11 +437,12 @@ def test_diversity_changes_the_order_and_zero_does_not(shop: mmsearch.Collection
 
 
 def test_explanation_says_what_was_done(shop: mmsearch.Collection) -> None:
-    said = "\n".join(shop.answer("redd chair", where="price < 2", explain=True).explain)
+    said = "\n".join(shop.answer("redd chair zzzz", where="price < 2", explain=True).explain)
     assert "filter:" in said
     assert "items match" in said
     assert "copied" in said
-    assert "word 'redd': taken for red" in said
+    assert "word 'redd': taken for red, in " in said
+    assert "word 'zzzz': no item has it or a word like it" in said
     assert shop.answer("red", where="price < 2").explain == ()
 
 

@@ -21,7 +21,7 @@ from mmsearch.adaptation.measure import base_measures, measure, text_geometry_ch
 from mmsearch.adaptation.pairs import Pairs
 from mmsearch.adaptation.report import TrainReport, Tune, model_card
 from mmsearch.adaptation.residual import AdapterRecipe, train_adapter
-from mmsearch.encoders.model_source import parse_name
+from mmsearch.encoders.model_source import lasting_name
 from mmsearch.errors import UsageError
 from mmsearch.training.optimise import Outcome, Step
 from mmsearch.types import OnProgress, Progress
@@ -265,19 +265,6 @@ def _inverse_temperature(base: OpenClipEncoder) -> float:
     """The base's learned scale; CLIP's start (1 / 0.07) for a model without one."""
     scale = getattr(base.model, "logit_scale", None)
     return float(scale.detach().exp().mean()) if scale is not None else 1 / 0.07
-
-
-def lasting_name(name: str) -> str:
-    """A model's name with the full path of its folder or file, if it has one.
-
-    So an adapter of it works from any working directory. Raises ModelError.
-    """
-    source = parse_name(name)
-    if name == "mini" or source.kind in ("tag", "repo"):
-        return name
-    # Not resolved: the hub's cache links names to files without a suffix, which tells the format.
-    place = str(Path(source.place).absolute())
-    return f"{source.architecture}={place}" if source.kind == "file" else place
 
 
 def _json(value: dict[str, Any]) -> bytes:

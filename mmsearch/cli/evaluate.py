@@ -359,10 +359,11 @@ def _write(measured: list[Measured], evaluations: list[Evaluation], outputs: Out
         with Steps() as steps:
             page = render_report(evaluations, on_progress=steps)
         write_file(outputs.html, page.encode())
+        _tell(outputs.html)
     if outputs.export_run is not None:
         from mmsearch.evaluation.measure import write_runs
 
-        write_runs(measured, outputs.export_run, outputs.depth)
+        _tell(*write_runs(measured, outputs.export_run, outputs.depth))
 
 
 def _save(evaluations: list[Evaluation], path: Path) -> None:
@@ -370,6 +371,12 @@ def _save(evaluations: list[Evaluation], path: Path) -> None:
 
     lines = [render.to_json(one.to_json()) for one in evaluations]
     write_file(path, ("[" + ",\n".join(lines) + "]\n").encode())
+    _tell(path)
+
+
+def _tell(*files: Path) -> None:
+    for file in files:
+        typer.echo(render.visible(f"wrote {file}"), err=True)
 
 
 def _judge(evaluations: list[Evaluation], gate: Gate) -> None:

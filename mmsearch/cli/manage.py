@@ -98,6 +98,8 @@ def remove(
 ) -> None:
     """Take items out of the collection; their files stay as they are.
 
+    An `index` or `watch` that sees the file again takes it in again: move it away to be rid of it.
+
     \b
     Example:
       mmsearch remove photos/blurred.jpg

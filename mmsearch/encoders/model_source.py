@@ -78,6 +78,20 @@ def parse_name(name: str) -> Source:
     return Source("tag", architecture.replace("/", "-"), tag)
 
 
+def lasting_name(name: str) -> str:
+    """A model's name with the full path of its folder or file, if it has one.
+
+    So what is kept of it, an adapter or a collection, works from any working directory. Raises
+    ModelError.
+    """
+    source = parse_name(name)
+    if name == BUNDLED or source.kind in ("tag", "repo"):
+        return name
+    # Not resolved: the hub's cache links names to files without a suffix, which tells the format.
+    place = str(Path(source.place).absolute())
+    return f"{source.architecture}={place}" if source.kind == "file" else place
+
+
 def own_folder(name: str) -> Path | None:
     """The folder of `mini`, or a folder in its format: everything in it, int8 rows allowed."""
     try:

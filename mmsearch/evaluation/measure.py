@@ -40,16 +40,19 @@ class Measured:
         return rank_embeddings(self.task, self.query_vectors, self.item_vectors, depth)
 
 
-def write_runs(measured: Sequence[Measured], path: Path, depth: int) -> None:
+def write_runs(measured: Sequence[Measured], path: Path, depth: int) -> list[Path]:
     """A TREC run and its qrels beside it; of several directions each gets a file name of its own.
 
-    Raises as `trec.write_run`.
+    Returns the files. Raises as `trec.write_run`.
     """
+    written: list[Path] = []
     for one in measured:
         direction = one.task.direction.replace(" ", "-")
         target = path if len(measured) == 1 else path.with_stem(f"{path.stem}-{direction}")
         trec.write_run(target, one.run(depth), one.evaluation.model)
         trec.write_qrels(target.with_suffix(".qrels"), one.task.qrels)
+        written += [target, target.with_suffix(".qrels")]
+    return written
 
 
 def subject_of(encoder: Encoder) -> Subject:

@@ -30,6 +30,7 @@ from mmsearch.filters.nodes import (
     ValueType,
     type_of,
 )
+from mmsearch.filters.tokens import typed
 
 # SQLite stops at 100 open symbols while it parses (YYSTACKDEPTH; a filter 20 deep may have more)
 # and at expressions 1,000 deep. A test tries the deepest and longest filters that these let pass.
@@ -196,6 +197,6 @@ def _suggestion(name: str, schema: Schema) -> str:
     folded = {candidate.casefold(): candidate for candidate in reversed(known)}
     near = difflib.get_close_matches(name.casefold(), folded, n=3)
     if near:
-        return f"did you mean {' or '.join(folded[candidate] for candidate in near)}?"
+        return f"did you mean {' or '.join(typed(folded[candidate]) for candidate in near)}?"
     more = ", …" if len(known) > MAX_NAMES_SHOWN else ""
     return f"there are {', '.join(known[:MAX_NAMES_SHOWN])}{more}"

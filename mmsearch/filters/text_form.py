@@ -20,7 +20,7 @@ from mmsearch.filters.nodes import (
     Or,
     Value,
 )
-from mmsearch.filters.tokens import KEYWORDS, NAME
+from mmsearch.filters.tokens import quoted, typed
 
 _NEGATABLE = In | Between | Like | Contains | Exists | IsNull
 
@@ -63,11 +63,7 @@ def _condition(condition: Condition, negation: str = "") -> str:
 def _name(field: Field) -> str:
     if field.column is not None:
         return field.column
-    bare = NAME.fullmatch(field.name) and field.name.lower() not in KEYWORDS
-    if bare and field.name not in (*COLUMNS, TITLE):
-        return field.name
-    doubled = field.name.replace('"', '""')
-    return f'"{doubled}"'
+    return (quoted if field.name in (*COLUMNS, TITLE) else typed)(field.name)
 
 
 def _value(value: Value) -> str:

@@ -40,6 +40,16 @@ _HINTS = {
 _CURLY = "‘’‚‛“”„‟´`"
 
 
+def typed(name: str) -> str:
+    """An attribute's name as it is written in a filter."""
+    return name if NAME.fullmatch(name) and name.lower() not in KEYWORDS else quoted(name)
+
+
+def quoted(name: str) -> str:
+    doubled = name.replace('"', '""')
+    return f'"{doubled}"'
+
+
 @dataclass(frozen=True)
 class Token:
     """`text[start:end]` and what it stands for: a name, a keyword, a symbol or a value."""

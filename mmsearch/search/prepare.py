@@ -148,12 +148,12 @@ class Preparation:
             )
         if search.words:
             for word in self._catalog.explain_words(search.words):
-                taken = ", ".join(word.terms) or "nothing: no item has it or a word like it"
-                explain.append(
-                    f"word {word.word!r}: "
-                    + (f"taken for {taken}, " if word.terms != (word.word,) else "")
-                    + f"in {word.items:,} items"
-                )
+                found = f"in {word.items:,} items"
+                if not word.terms:
+                    found = "no item has it or a word like it"
+                elif word.terms != (word.word,):
+                    found = f"taken for {', '.join(word.terms)}, {found}"
+                explain.append(f"word {word.word!r}: {found}")
         if search.words and search.vectors:
             explain.append(f"fused by {search.fusion}, weights {dict(search.weights)}")
 

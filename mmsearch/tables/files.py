@@ -199,6 +199,9 @@ def _json_row(line: bytes) -> Row | TableProblem:
             json.dumps(row, ensure_ascii=False).encode("utf-8")  # half a surrogate pair
     except UnicodeError:
         return TableProblem("not UTF-8; save the file as UTF-8")
+    except json.JSONDecodeError as exc:  # its own line number is that within this line
+        what = f"{exc.msg} at character {exc.pos + 1}"
+        return TableProblem(f"not JSON ({what}); each line must hold one object")
     except (ValueError, RecursionError) as exc:
         return TableProblem(f"not JSON ({exc}); each line must hold one object")
     if not isinstance(row, dict):

@@ -160,3 +160,20 @@ def test_a_tower_that_is_gone_is_written_again_by_the_next_run_that_encodes(tmp_
         paint(tmp_path / "photos" / "blue.png", "blue")
         collection.index([tmp_path / "photos"])
     assert tower.is_dir()
+
+
+def test_a_model_in_a_folder_is_found_from_any_other_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_tiny_model(tmp_path / "m")
+    red = paint(tmp_path / "photos" / "red.png", "red")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with mmsearch.open(tmp_path / "c", create=True) as collection:
+        collection.index(["photos"], model="./m")
+    monkeypatch.chdir("elsewhere")
+    with mmsearch.open(tmp_path / "c") as collection:
+        assert collection.search(red, to="image", k=1)[0].key == "photos/red.png"
+    monkeypatch.chdir(tmp_path)
+    with mmsearch.open(tmp_path / "c") as collection:
+        assert collection.index(["photos"], model="./m").unchanged == 1

@@ -95,6 +95,7 @@ def test_keywords_in_any_case_are_names_only_in_quotes(keyword: str) -> None:
     [
         ("colr = 'red'", "colr", "unknown attribute 'colr': did you mean colour?"),
         ("PRICE = 1", "PRICE", "did you mean price?"),
+        ("oddname = 1", "oddname", 'did you mean "odd name"?'),
         ("xyzzy = 1", "xyzzy", "there are key, text, group, path, colour, odd name, price"),
         ("price < 5 and\n  colr = 'red'", "colr", "did you mean colour?"),
         ("price < '50'", "price < '50'", "never a string: write the number without quotes"),
