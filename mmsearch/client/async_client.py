@@ -26,7 +26,7 @@ from mmsearch.client.values import (
 from mmsearch.types import Answer, Hit, OnProgress, Query, UpdateReport
 
 if TYPE_CHECKING:
-    from mmsearch.client.calls import Asked, Call
+    from mmsearch.client.calls import Asked, Call, Judged
 
 T = TypeVar("T")
 
@@ -122,9 +122,7 @@ class AsyncClient:
         await self._do(calls.feedback(query, key, action, rank))
 
     async def evaluate(
-        self,
-        judged: Iterable[tuple[str | Query, Mapping[str, int]]],
-        measures: Sequence[str] | None = None,
+        self, judged: Iterable[Judged], measures: Sequence[str] | None = None
     ) -> Evaluation:
         return await self._do(calls.evaluate(judged, measures))
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
     Asked = str | bytes | Path | Image.Image | Query
+    # A query and the grades of its items by key, or both as the contract has them.
+    Judged = tuple[str | Query, Mapping[str, int]] | Mapping[str, Any]
 
 T = TypeVar("T")
 
@@ -167,17 +169,24 @@ def feedback(query: str | Query, key: str, action: Action, rank: int | None) -> 
     return Call(request, lambda reply: None)
 
 
-def evaluate(
-    judged: Iterable[tuple[str | Query, Mapping[str, int]]], measures: Sequence[str] | None
-) -> Call[Evaluation]:
-    body: dict[str, Any] = {
-        "queries": [
-            {"query": _words(query), "relevant": dict(relevant)} for query, relevant in judged
-        ]
-    }
+def evaluate(judged: Iterable[Judged], measures: Sequence[str] | None) -> Call[Evaluation]:
+    body: dict[str, Any] = {"queries": [_judged(one) for one in judged]}
     if measures is not None:
         body["measures"] = list(measures)
     return Call(_send("POST", "/v1/evaluate", _json(body)), parsed(shapes.evaluation))
+
+
+def _judged(one: Judged) -> dict[str, Any]:
+    """A JudgedQuery; one of the contract's own form goes as it is. Raises UsageError."""
+    if isinstance(one, Mapping):
+        return dict(one)
+    query, relevant = one if isinstance(one, tuple | list) and len(one) == 2 else ("", None)
+    if not isinstance(relevant, Mapping):
+        raise UsageError(
+            f"{one!r} is no judged query: give a query and the grades of its items, as in "
+            '("red shoe", {"P001": 2}) or {"query": "red shoe", "relevant": {"P001": 2}}'
+        )
+    return {"query": _words(query), "relevant": dict(relevant)}
 
 
 # ---- the collection

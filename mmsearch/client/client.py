@@ -26,7 +26,7 @@ from mmsearch.client.values import (
 from mmsearch.types import Answer, Hit, OnProgress, Query, UpdateReport
 
 if TYPE_CHECKING:
-    from mmsearch.client.calls import Asked, Call
+    from mmsearch.client.calls import Asked, Call, Judged
 
 T = TypeVar("T")
 
@@ -153,11 +153,12 @@ class Client:
         self._do(calls.feedback(query, key, action, rank))
 
     def evaluate(
-        self,
-        judged: Iterable[tuple[str | Query, Mapping[str, int]]],
-        measures: Sequence[str] | None = None,
+        self, judged: Iterable[Judged], measures: Sequence[str] | None = None
     ) -> Evaluation:
-        """Measures ("nDCG@10", ...) over queries and the grades of the items that answer them."""
+        """Measures ("nDCG@10", ...) over queries and the grades of the items that answer them.
+
+        Each is `("red shoe", {"P001": 2})`, or `{"query": "red shoe", "relevant": {"P001": 2}}`.
+        """
         return self._do(calls.evaluate(judged, measures))
 
     # ---- the collection

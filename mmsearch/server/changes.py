@@ -130,8 +130,8 @@ def by_lines(
         failed: dict[int, dict[str, Any]] = {}
         for line in batch:
             item = _parsed(model, line)
-            if isinstance(item, str):
-                failed[line.number] = {"key": None, "status": "failed", "reason": item}
+            if isinstance(item, dict):
+                failed[line.number] = item
             else:
                 items.append(item)
                 numbers.append(line.number)
@@ -147,15 +147,23 @@ def by_lines(
     return handle
 
 
-def _parsed(model: type[M], line: Line) -> M | str:
+def _parsed(model: type[M], line: Line) -> M | dict[str, Any]:
+    """What a line says, or a ResultOut that says why it cannot be read."""
     if line.data is None:
-        return "the line is too long: send a smaller picture"
+        return _unread("the line is too long: send a smaller picture")
     try:
-        return model.model_validate(parse_json(line.data))
+        fields = parse_json(line.data)
     except json.JSONDecodeError as error:
-        return f"no JSON: {error.msg}"
+        return _unread(f"no JSON: {error.msg}")
+    try:
+        return model.model_validate(fields)
     except ValidationError as error:
-        return why(error)
+        return _unread(why(error), fields.get("key") if isinstance(fields, dict) else None)
+
+
+def _unread(reason: str, key: Any = None) -> dict[str, Any]:
+    named = str(key) if type(key) in (str, int, float) else None
+    return {"key": named, "status": "failed", "reason": reason}
 
 
 def why(error: ValidationError) -> str:

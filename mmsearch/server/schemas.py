@@ -14,7 +14,7 @@ from pydantic import (
 )
 from pydantic.functional_validators import AfterValidator
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from mmsearch.server.naming import new_key
 from mmsearch.types import Fusion, Modality, Mode, Ranking, Target
@@ -188,7 +188,25 @@ class ItemOut(BaseModel):
     thumbnail_url: str | None
 
 
-class ItemIn(Request):
+class _Row(Request):
+    """Names an item and has attributes. Rows of tables are flat: it tells where theirs go."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_columns(cls, given: Any) -> Any:
+        fields = cls.model_fields
+        for name in given if isinstance(given, dict) else ():
+            if name not in fields:
+                raise PydanticCustomError(
+                    "extra_forbidden",
+                    "there is no field {name}, but {fields}: what else an item has goes into "
+                    '"attributes"',
+                    {"name": repr(name), "fields": ", ".join(fields)},
+                )
+        return given
+
+
+class ItemIn(_Row):
     """An item to add, or to put in the place of the one with its key."""
 
     model_config = ConfigDict(
@@ -228,7 +246,7 @@ class ItemsIn(Request):
     items: list[ItemIn]
 
 
-class AttributesIn(Request):
+class AttributesIn(_Row):
     """New attributes of an item; null removes one, those not named stay."""
 
     key: Key

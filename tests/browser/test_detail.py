@@ -67,6 +67,18 @@ def test_like_this_but_blue(open_page: Open) -> None:
     assert page.get_by_role("button", name="Remove Like Toy car, red").is_visible()
 
 
+def test_closed_item_is_not_asked_for_again(page: Page) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.locator(".card[data-key=P001] .open").click()
+    page.locator(".alike a").first.wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog").wait_for(state="hidden")
+    search(page, "umbrella")
+    assert any(url.endswith("/v1/items/P001") for url in asked)
+    assert not any(url.endswith("/v1/items/null") for url in asked)
+
+
 def test_item_that_is_not_there(open_page: Open) -> None:
     page = open_page("/?item=nothing")
     page.get_by_text("There is no such item any more").wait_for()

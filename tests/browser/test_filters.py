@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from tests.browser.conftest import settled
@@ -10,7 +10,7 @@ from tests.browser.looks import keys, query, search, status
 from tests.browser.shop import HOSTILE_MAKER, ODD_NAME, products
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import Locator, Page, Route
 
     from tests.browser.conftest import Open
 
@@ -39,6 +39,40 @@ def test_facets_are_made_from_the_data(page: Page) -> None:
     assert "Title" not in names  # nearly every item has its own
     reds = [key for key, row in ROWS.items() if row.get("colour") == "red"]
     assert count_of(page, "Colour", "red") == len(reds)
+
+
+def test_facet_that_cannot_be_counted_is_done_without(open_page: Open) -> None:
+    page = open_page("/static/mark.svg", ready=False)
+
+    def with_a_ghost(route: Route) -> None:
+        told: dict[str, Any] = route.fetch().json()
+        told["attributes"].insert(2, {"name": "ghost", "types": ["string"]})
+        route.fulfill(json=told)
+
+    page.route("**/v1/collection", with_a_ghost)
+    page.goto(page.url.replace("/static/mark.svg", "/"))
+    settled(page)
+    assert status(page) == f"{len(ROWS)} items"
+    names = page.locator(".facet h3").all_inner_texts()
+    assert {"Category", "Colour", "Price", "Sale", "Tags", "Maker"} <= set(names)
+    assert "Ghost" not in names
+
+
+def test_attribute_that_goes_while_the_page_is_open_is_left_out_again(page: Page) -> None:
+    def without_colours(route: Route) -> None:
+        if '"colour"' not in (route.request.post_data or ""):
+            return route.continue_()
+        problem = {"title": "Bad Request", "status": 400, "detail": "unknown attribute 'colour'"}
+        return route.fulfill(status=400, json=problem)
+
+    page.route("**/v1/search", without_colours)
+    page.get_by_role("combobox", name="Search").fill("toy")
+    page.get_by_role("combobox", name="Search").press("Enter")
+    page.get_by_text("unknown attribute 'colour'").wait_for()
+    page.get_by_role("button", name="Try again").click()
+    page.locator(".card[data-key]").first.wait_for()
+    settled(page)
+    assert "Colour" not in page.locator(".facet h3").all_inner_texts()
 
 
 def test_choosing_values_narrows_to_them(page: Page) -> None:

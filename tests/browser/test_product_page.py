@@ -52,6 +52,7 @@ def folder(tmp_path: Path) -> Path:
                 "image": picture(colour),
                 "brand": brand,
                 "colour": colour,
+                "origin": "here",  # nothing to choose among
             }
             for colour, brand in zip(COLOURS, ["Acme", "Bolt"] * 3, strict=True)
         )
@@ -84,6 +85,9 @@ def test_shop_searches_narrows_and_shows_what_is_similar(browser: Browser, folde
             "image => image.complete && image.naturalWidth > 0", arg=image.element_handle()
         )
 
+        # Its filters are what the collection has.
+        assert page.get_by_role("button", name="red (1)", exact=True).is_visible()
+        assert page.get_by_role("button", name="here (6)").count() == 0
         page.get_by_role("button", name="Acme (3)").click()
         page.get_by_role("button", name="Acme (3)", pressed=True).wait_for()
         assert hits.count() == 3

@@ -36,6 +36,8 @@ def test_key_is_asked_for_and_a_stopped_server_is_told(
     with serving(collection, "--keys", str(file)) as (address, server):
         page = open_page("/?q=red+car", at=address, ready=False)
         prompt = page.get_by_role("dialog", name="This collection asks for a key")
+        assert "Enter the key that you were given." in prompt.inner_text()
+        assert "Bearer" not in prompt.inner_text()
         prompt.get_by_label("Access key").fill("wrong")
         prompt.get_by_role("button", name="Go on").click()
         again = page.get_by_role("dialog", name="This key is not accepted")

@@ -449,6 +449,15 @@ def test_judged_queries_are_measured(remote: Client) -> None:
     assert found.measures["hit@100"] == 1.0
     assert found.measures["recall@100"] == pytest.approx(0.75)
     assert (found.queries, found.unknown_keys) == (2, ("unheard of",))
+    as_sent: list[dict[str, Any]] = [
+        {"query": "red", "relevant": {"P1": 1, "unheard of": 1}},
+        {"query": {"text": "blue", "to": "both"}, "relevant": {"P3": 2}},
+    ]
+    assert remote.evaluate(as_sent, ["recall@100", "hit@100"]) == found
+    wrong: list[Any] = ["red", ("red", ["P1"]), ("red",), None]
+    for one in wrong:
+        with pytest.raises(UsageError, match='as in \\("red shoe", '):
+            remote.evaluate([one])
 
 
 def test_job_indexes_a_folder(folder: Path, encoder: ColourEncoder) -> None:

@@ -310,6 +310,24 @@ def test_each_line_has_its_result_in_order(client: TestClient) -> None:
     assert client.get("/v1/items/a").json()["text"] == "two"
 
 
+def test_columns_of_a_flat_row_are_shown_the_way_into_attributes(client: TestClient) -> None:
+    flat = {"key": "N1", "title": "nd one", "price": 3}
+    told = lines(client.post("/v1/items", content=ndjson(flat, {**flat, "key": 7}), headers=NDJSON))
+    assert [(one["key"], one["status"]) for one in told] == [("N1", "failed"), ("7", "failed")]
+    assert told[0]["reason"] == (
+        "there is no field 'price', but key, title, description, text, image_base64, image_url, "
+        'group, attributes: what else an item has goes into "attributes"'
+    )
+    problem = client.post("/v1/items", json={"items": [flat]})
+    assert problem.status_code == 422
+    assert problem.json()["detail"] == f"body.items.0: {told[0]['reason']}"
+    told = lines(
+        client.patch("/v1/items", content=ndjson({"key": "P1", "price": 3}), headers=NDJSON)
+    )
+    assert told[0]["key"] == "P1"
+    assert "'price', but key, attributes:" in told[0]["reason"]
+
+
 def test_line_that_is_too_long_fails_alone(folder: Path, encoder: ColourEncoder) -> None:
     with serving(folder, encoder, max_body_bytes=1000) as client:
         items = [

@@ -37,7 +37,7 @@ export function card(hit, view) {
     link, facts.hasChildNodes() && facts, thumbs(hit, title, view));
   if (asText) {
     const text = hit.text ?? title;
-    link.append(el("span", { className: "words", dir: "auto" }, text));
+    link.append(el("span", { className: "said" }, el("span", { className: "words", dir: "auto" }, text)));
     if (hit.thumbnail_url) link.prepend(smallPicture(hit.thumbnail_url));
     return { node, link, aspect: Promise.resolve(1) };
   }

@@ -17,10 +17,8 @@ export async function explore(signal) {
   const collection = await api.collection(signal);
   const types = Object.fromEntries(collection.attributes.map(({ name, types: all }) => [name, all]));
   const names = Object.keys(types).filter((name) => !FIELDS.has(name)).slice(0, ASKED);
-  let found = [];
-  if (names.length && collection.items) {
-    found = (await api.search({ where: "key is not null", k: 1, facets: names }, [], signal)).facets;
-  }
+  const counted = names.length && collection.items ? await count(names, signal) : [];
+  const found = counted.filter((facet) => facet.distinct > 0);
   const sortable = found.filter((facet) => types[facet.attribute].some((type) => type === "number" || type === "string"));
   return {
     collection,
@@ -29,6 +27,19 @@ export async function explore(signal) {
     sortable: sortable.map((facet) => ({ name: facet.attribute, numbers: facet.low !== null })),
     judges: true,
   };
+}
+
+/** The facets of `names`, without those that the server cannot count: an attribute may just have gone. */
+async function count(names, signal) {
+  try {
+    return (await api.search({ where: "key is not null", k: 1, facets: names }, [], signal)).facets;
+  } catch (error) {
+    if (error.status !== 400) throw error;
+  }
+  if (names.length === 1) return [];
+  const middle = Math.ceil(names.length / 2);
+  const halves = [names.slice(0, middle), names.slice(middle)];
+  return (await Promise.all(halves.map((some) => count(some, signal)))).flat();
 }
 
 /** Filters are attributes that most items have, with few enough values to choose among. */

@@ -4,7 +4,7 @@ import { smallPicture } from "./card.js";
 import { button, el, icon } from "./dom.js";
 import { recall } from "./items.js";
 import { unfiltered, withRange, withThumb, withValues } from "./state.js";
-import { nameText, valueText } from "./words.js";
+import { nameText, valueText, wording } from "./words.js";
 
 /** Fills the row above the results; the words and pictures of the query stand in its box. */
 export function showChips(row, state, go) {
@@ -12,9 +12,10 @@ export function showChips(row, state, go) {
   for (const key of state.liked) chips.push(item(key, "plus", "More like", () => go(withThumb(state, key, true))));
   for (const key of state.disliked) chips.push(item(key, "minus", "Less like", () => go(withThumb(state, key, false))));
   for (const [name, values] of Object.entries(state.is)) {
+    const worded = wording(values);
     for (const value of values) {
       const others = values.filter((one) => one !== value);
-      chips.push(chip(`${nameText(name)}: ${valueText(value)}`, () => go(withValues(state, name, others))));
+      chips.push(chip(`${nameText(name)}: ${worded(value)}`, () => go(withValues(state, name, others))));
     }
   }
   for (const [name, [low, high]] of Object.entries(state.range)) {

@@ -26,7 +26,7 @@ export function detailDialog(on, order) {
   // Where it stands among the results, which may come later than the item.
   const place = async () => {
     const [before, next, judged] = ["detail-before", "detail-next", "detail-judged"].map(byId);
-    if (!judged) return;
+    if (!judged || shown === null) return;
     const keys = order();
     const at = keys.indexOf(shown);
     before.disabled = at <= 0;
@@ -93,7 +93,8 @@ export function detailDialog(on, order) {
       const title = titleOf(hit);
       const open = (event) => (event.preventDefault(), on.open(hit.key));
       const link = el("a", { href: on.address(hit.key), title, on: { click: open } });
-      link.append(hit.thumbnail_url ? smallPicture(hit.thumbnail_url) : icon("text"), el("span", { className: "sr" }, title));
+      if (hit.thumbnail_url) link.append(smallPicture(hit.thumbnail_url), el("span", { className: "sr" }, title));
+      else link.append(el("span", { className: "first-words", dir: "auto" }, title));
       return el("li", {}, link);
     }));
   };

@@ -2,7 +2,7 @@
 
 import { button, byId, el, refill } from "./dom.js";
 import { isNarrowed, unfiltered, withRange, withValues } from "./state.js";
-import { count, nameText, valueText } from "./words.js";
+import { count, nameText, valueText, wording } from "./words.js";
 
 const SHORT = 7; // values that are shown before "more",
 const FEWEST = 3; // and how many of them even if there is none of them
@@ -44,6 +44,7 @@ function values(base, facet, state, go, again) {
   const all = opened.has(name) || listed.length <= FEWEST;
   const shown = all ? listed : listed.filter((value, n) => (n < SHORT && (there(value) || n < FEWEST)) || chosen.includes(value));
   const swatches = COLOUR.test(name);
+  const worded = wording(listed);
   const rows = shown.map((value) => {
     const n = counts.get(value) ?? 0;
     const checked = chosen.includes(value);
@@ -52,7 +53,7 @@ function values(base, facet, state, go, again) {
     return el("li", {}, el("label", { className: none ? "value none" : "value" },
       el("input", { type: "checkbox", checked, id: idOf(name, value), disabled: none, on: { change } }),
       swatch(swatches, value),
-      el("span", { className: "value-name", dir: "auto" }, valueText(value)),
+      el("span", { className: "value-name", dir: "auto" }, worded(value)),
       el("span", { className: "value-count" }, el("span", { className: "sr" }, ", "), valueText(n))));
   });
   const toggle = () => (opened.has(name) ? opened.delete(name) : opened.add(name), again());

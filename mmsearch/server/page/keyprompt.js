@@ -5,8 +5,8 @@ import { byId, el } from "./dom.js";
 
 let asking = null;
 
-/** Resolves when a key was given; `why` is what the server said. One prompt for all who wait. */
-export function askForKey(why) {
+/** Resolves when a key was given. One prompt for all who wait. */
+export function askForKey() {
   asking ??= new Promise((resolve) => {
     const dialog = byId("key-prompt");
     const input = el("input", { type: "password", id: "access-key", required: true, autocomplete: "off", spellcheck: false });
@@ -19,7 +19,7 @@ export function askForKey(why) {
       resolve();
     } } },
       el("h2", { id: "key-prompt-title" }, accessKey() ? "This key is not accepted" : "This collection asks for a key"),
-      el("p", { className: "hint" }, why),
+      el("p", { className: "hint" }, "Enter the key that you were given."),
       el("label", { htmlFor: "access-key" }, "Access key"), input,
       el("p", { className: "hint" }, "It is kept until this tab is closed, and sent to this server only."),
       el("div", { className: "actions" }, el("button", { type: "submit", className: "button primary" }, "Go on")));

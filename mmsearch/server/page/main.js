@@ -285,10 +285,11 @@ function empty() {
 
 function fail(error) {
   searched = null;
+  if (error.status === 400) known = null; // an attribute that it names may have gone
   document.body.classList.remove("busy");
   if (!(error.status >= 0)) throw error; // a fault of ours: the console has it
   if (error.status === 401) {
-    askForKey(error.message).then(render);
+    askForKey().then(render);
     return;
   }
   const inFilter = error.position !== null;

@@ -21,6 +21,12 @@ export function valueText(value) {
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
 
+/** How each of these values is worded: where their types differ, strings are quoted, or 'yes' were true. */
+export function wording(values) {
+  const mixed = new Set(values.map((value) => typeof value)).size > 1;
+  return (value) => (mixed && typeof value === "string" ? `“${value}”` : valueText(value));
+}
+
 /** The value of this attribute: a price keeps its two digits; its currency is not ours to guess. */
 export function attributeText(name, value) {
   if (!PRICES.test(name) || typeof value !== "number") return valueText(value);
