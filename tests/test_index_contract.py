@@ -115,6 +115,9 @@ def compare_with_brute_force(
     there = set(brute._rows) if allowed is None else set(brute._rows) & set(allowed)
     assert index.plan(only).candidates == len(there)
     assert scores.shape[1] == min(k, len(there))
+    for query, row, found in zip(queries, ids, scores, strict=True):
+        # Those of equal vectors are equal, so they are the same to the last bit.
+        np.testing.assert_array_equal(index.scores(query, row[::-1]), found[::-1])
     every, every_id = brute.search(queries, len(brute) or 1)
     for query in range(len(queries)):
         truth = dict(zip(every_id[query].tolist(), every[query].tolist(), strict=True))

@@ -20,6 +20,7 @@ from mmsearch.index.codes import Probe, centroids_of, codebooks_of, without_list
 from mmsearch.index.engine import KindName, Plan
 from mmsearch.index.lists import are_mapped, copy_lists
 from mmsearch.index.stored import ROWS_AT_A_TIME, RowStore, nearest, scores_of, top_k
+from mmsearch.ranking.ranked import score
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -105,6 +106,9 @@ class CodedIndex:
 
     def vectors(self, ids: Ids) -> Vectors:
         return self._store.read(self._rows[ids])
+
+    def scores(self, query: Vectors, ids: Ids) -> Vectors:
+        return score(self.vectors(ids), query)
 
     # ---- changing
 

@@ -53,6 +53,11 @@ class EngineIndex(Protocol):
         """(n, d) float32 rows of `ids`, each of which must be in the index."""
         ...
 
+    def scores(self, query: Vectors, ids: Ids) -> Vectors:
+        """(n,) float32 of `ids`, each of which must be in the index, as `search` gives them for the
+        query (d,)."""
+        ...
+
     def add_rows(self, ids: Ids, rows: Rows) -> None:
         """Add or replace: afterwards each id stands for the vector in its row of the file."""
         ...

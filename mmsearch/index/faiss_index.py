@@ -104,10 +104,16 @@ class FaissIndex:
 
     def vectors(self, ids: Ids) -> Vectors:
         """(n, d) float32 rows of `ids`, each of which must be in the index."""
-        rows = self._places()[ids]
-        assert rows.min(initial=0) >= 0, "an id that is not in the index"
         codes = self._codes(faiss.downcast_index(self._index.index))
-        return to_float32(codes[rows].view(np.float16))
+        return to_float32(codes[self._known(ids)].view(np.float16))
+
+    def scores(self, query: Vectors, ids: Ids) -> Vectors:
+        copy = self._copy_of(faiss.downcast_index(self._index.index), self._known(ids))
+        scores = np.empty(len(ids), np.float32)
+        if len(ids):  # FAISS refuses to find nothing
+            found, places = copy.search(np.ascontiguousarray(query[None], np.float32), len(ids))
+            scores[places[0]] = found[0]
+        return scores
 
     def plan(self, allowed: Ids | None) -> Plan:
         """What `search` does with these candidates."""
@@ -177,6 +183,12 @@ class FaissIndex:
         chosen = np.zeros(len(self), np.bool_)  # quicker than sorting many
         chosen[rows] = True
         return np.flatnonzero(chosen)
+
+    def _known(self, ids: Ids) -> npt.NDArray[np.int64]:
+        """The rows of ids that are here."""
+        rows = self._places()[ids]
+        assert rows.min(initial=0) >= 0, "an id that is not in the index"
+        return rows
 
     def _places(self) -> npt.NDArray[np.int64]:
         """The row of each id, -1 of one that is not here."""

@@ -60,6 +60,11 @@ class QuickIndex:
         every, rows = self._ids_and_rows()
         return to_float32(self._halves[rows[np.searchsorted(every, ids)]])
 
+    def scores(self, query: Vectors, ids: Ids) -> Vectors:
+        """(m,) float32 of items that are here, as `nearest` gives them."""
+        every, rows = self._ids_and_rows()
+        return score_rows(self._halves, rows[np.searchsorted(every, ids)], query)
+
     def nearest(self, query: Vectors, k: int, allowed: Ids | None = None) -> tuple[Vectors, Ids]:
         """Scores (float32) and ids of the min(k, size) best for one unit vector (d,), ties by
         ascending id: every one that an exact search finds among the `allowed` (ascending; None:

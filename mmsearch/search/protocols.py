@@ -22,6 +22,10 @@ class VectorSource(Protocol):
         """(n, d) float32 of items that have one."""
         ...
 
+    def scores(self, query: Vectors, ids: Ids) -> Vectors:
+        """(n,) float32 of items that have one, as `search` gives them for the query (d,)."""
+        ...
+
     def search(self, queries: Vectors, k: int, allowed: Ids | None = None) -> tuple[Vectors, Ids]:
         """See VectorIndex.search."""
         ...

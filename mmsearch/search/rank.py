@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmsearch.pool import Threads
-from mmsearch.ranking.ranked import Ranked, distinct, ranked, score
+from mmsearch.ranking.ranked import Ranked, distinct, ranked
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -223,11 +223,11 @@ class Rankings:
         """(n,) cosines of the query with `ids`, NaN for one without a vector of this modality."""
         cosines = np.full(len(ids), np.nan)
         cosines[np.searchsorted(ids, ranking.ids)] = ranking.scores
-        here = self._indexes.has(modality, ids)
-        if np.isnan(cosines[here]).any():
-            # All of them in one way, by which equal vectors have equal scores.
-            vectors = self._indexes.get(modality).vectors(ids[here])
-            cosines[here] = score(vectors, search.vectors[modality])
+        others = ids[np.isnan(cosines)]
+        others = others[self._indexes.has(modality, others)]
+        if len(others):
+            found = self._indexes.get(modality).scores(search.vectors[modality], others)
+            cosines[np.searchsorted(ids, others)] = found
         return cosines
 
     def _by_words(self, text: str, ids: Ids) -> Floats:

@@ -85,7 +85,7 @@ def require_characters(*values: object) -> None:
         elif isinstance(value, list | tuple):
             waiting += value
         elif isinstance(value, Query | Term | Membership | Sort):
-            waiting += vars(value).values()
+            waiting += filter(None, vars(value).values())
 
 
 def _validate_term(term: Term) -> None:

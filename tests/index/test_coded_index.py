@@ -122,6 +122,7 @@ def test_changes_are_found_at_once(choice: Choice, tmp_path: Path) -> None:
     np.testing.assert_allclose(scores[:, 0], 1, atol=1e-3)
     assert np.isin(ids, moved).mean() > 0.9  # equal vectors are not likely, but allowed
     np.testing.assert_array_equal(index.vectors(moved), new)
+    np.testing.assert_array_equal(index.scores(new[7], ids[7]), scores[7])
 
 
 @pytest.mark.parametrize("count", [3, 5, 97, 1003, 9_001])
