@@ -108,9 +108,9 @@ class FaissIndex:
         return to_float32(codes[self._known(ids)].view(np.float16))
 
     def scores(self, query: Vectors, ids: Ids) -> Vectors:
-        copy = self._copy_of(faiss.downcast_index(self._index.index), self._known(ids))
         scores = np.empty(len(ids), np.float32)
         if len(ids):  # FAISS refuses to find nothing
+            copy = self._copy_of(faiss.downcast_index(self._index.index), self._known(ids))
             found, places = copy.search(np.ascontiguousarray(query[None], np.float32), len(ids))
             scores[places[0]] = found[0]
         return scores
