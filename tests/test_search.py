@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import mmsearch
 from mmsearch import Query, Term
+from mmsearch.columns.columns import Columns
 from mmsearch.errors import (
     CorruptionError,
     FilterError,
@@ -434,6 +435,14 @@ def test_diversity_changes_the_order_and_zero_does_not(shop: mmsearch.Collection
     diverse = shop.answer("red", mode="vector", k=6, diversity=0.9)
     assert {hit.attributes["colour"] for hit in plain.hits} == {"red"}
     assert len({hit.attributes["colour"] for hit in diverse.hits}) > 1
+
+
+def test_a_plain_query_reads_no_attributes_into_memory(
+    lamps: mmsearch.Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Columns, "refresh", lambda _: pytest.fail("columns were read"))
+    for options in ({}, {"mode": "vector"}, {"diversity": 0.5}):
+        assert len(lamps.answer("red lamp", k=5, **options).hits) == 5
 
 
 def test_explanation_says_what_was_done(shop: mmsearch.Collection) -> None:

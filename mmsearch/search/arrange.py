@@ -107,7 +107,7 @@ def of_other_groups(
     blocks: Iterable[Block],
     taken: npt.NDArray[np.int64],
     groups: Callable[[Ids], npt.NDArray[np.int64]],
-    left_out: Counter[int],
+    left_out: Counter[int | None],
 ) -> Iterator[Block]:
     """The blocks without items of these groups; how many of each were left out is counted."""
     for block in blocks:

@@ -152,9 +152,11 @@ class Showing:
             explain.append(f"diversity {query.diversity}: maximal marginal relevance")
         if rules is not None and rules.buried:
             stream = Stream(arrange.at_the_end(stream, rules.buried, kept.all))
-        groups = self._groups(np.array(list(pinned), np.int64))
-        beside: Counter[int] = Counter()  # items of the groups that pinned ones stand for
+        group_of: dict[int, int] = {}  # of pinned items, which stand for their groups
+        beside: Counter[int | None] = Counter()  # how many others there are of these
         if query.group and pinned:
+            groups = self._groups(np.array(list(pinned), np.int64))
+            group_of = dict(zip(pinned, groups.tolist(), strict=True))
             stream = Stream(arrange.of_other_groups(stream, groups, self._groups, beside))
 
         def first(count: int) -> tuple[Shown, bool]:
@@ -163,9 +165,7 @@ class Showing:
             else:
                 block = stream.upto(count)
                 shown = Shown(Ranked(block.ids, block.scores))
-            variants = {
-                item: 1 + beside[group] for item, group in zip(pinned, groups.tolist(), strict=True)
-            }
+            variants = {item: 1 + beside[group_of.get(item)] for item in pinned}
             return arrange.placed(shown, pinned, variants), len(shown.ranking) < count
 
         return first
