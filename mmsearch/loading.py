@@ -32,6 +32,7 @@ class Encoders:
         self._cached_texts = cached_texts
         self._loaded: dict[str, Encoder] = {}  # by name
         self._text: dict[str, TextCache] = {}  # by fingerprint
+        self._towerless: set[str] = set()  # fingerprints whose text tower takes torch
         self._loading = threading.Lock()  # pictures' tower may be loaded beside text queries
 
     def add(self, encoder: Encoder) -> None:
@@ -104,8 +105,12 @@ class Encoders:
             return
         from mmsearch.encoders.text_tower import export_text_tower, open_text_tower
 
-        if open_text_tower(encoder.fingerprint, encoder.name) is None:
-            export_text_tower(cast("OpenClipEncoder", encoder))
+        # Tried once: every run asks, and to write a tower only to see it fail takes seconds.
+        is_tried = encoder.fingerprint in self._towerless
+        if is_tried or open_text_tower(encoder.fingerprint, encoder.name) is not None:
+            return
+        if export_text_tower(cast("OpenClipEncoder", encoder)) is None:
+            self._towerless.add(encoder.fingerprint)
 
     def _given_for(self, info: EncoderInfo) -> Encoder | None:
         return next((one for one in self._given if one.fingerprint == info.fingerprint), None)

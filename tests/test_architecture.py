@@ -70,7 +70,7 @@ ARROWS = {
     "client": GROUND | {"tables"},
     "server": GROUND
     | {"collection", "images", "catalog", "layout", "scan", "models", "evaluation", "fetch"}
-    | {"durable", "stages"},
+    | {"durable", "stages", "tables"},
     "training": GROUND | {"models", "encoders", "images", "durable"},
     "adaptation": GROUND
     | {"collection", "encoders", "images", "scan", "tables", "training", "durable"},

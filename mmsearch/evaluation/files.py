@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 from mmsearch.errors import InputError, StorageError
+
+# Halves of characters: what JSON can escape, and how Python carries bytes that are not UTF-8.
+SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def read_text(path: Path) -> str:

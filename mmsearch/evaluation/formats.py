@@ -12,14 +12,13 @@ from typing import Any
 
 from mmsearch.errors import InputError
 from mmsearch.evaluation.dataset import Entry
-from mmsearch.evaluation.files import read_text
+from mmsearch.evaluation.files import SURROGATES, read_text
 from mmsearch.images import is_image_name
 
 Reader = tuple[str, str, Callable[[], Iterator[Entry]]]
 
 # `1000268201_693b08cb0e.jpg#0<TAB>A child in a pink dress ...`, Flickr8k.token.txt and Flickr30k's.
 _TOKEN = re.compile(r"(?P<image>[^\t#]+)#(?P<number>[0-9]+)\t(?P<caption>.*)")
-_SURROGATE = re.compile("[\ud800-\udfff]")  # what JSON can escape and no encoder can read
 _SPLIT_FILES = {"train": "trainImages", "dev": "devImages", "test": "testImages"}
 
 
@@ -86,7 +85,7 @@ def mapping_entries(path: Path, content: Mapping[str, Any]) -> Iterator[Entry]:
 
 
 def _caption(value: Any) -> str:
-    if not isinstance(value, str) or _SURROGATE.search(value):
+    if not isinstance(value, str) or SURROGATES.search(value):
         raise TypeError(f"a caption that is text: {value!r} is none")
     return value.strip()
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmsearch.errors import InputError, UsageError
-from mmsearch.evaluation.files import write_file
+from mmsearch.evaluation.files import SURROGATES, write_file
 from mmsearch.evaluation.ranks import tie_order
 from mmsearch.evaluation.result import Qrels, RankedRun, Run
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _BLANK = re.compile(r"\s")
-_SURROGATE = re.compile("[\ud800-\udfff]")  # how Python carries bytes that are not UTF-8
 
 
 def read_qrels(path: Path) -> dict[str, dict[str, int]]:
@@ -111,7 +110,7 @@ def _require_words(names: Iterable[str]) -> None:
                 f"the id {name!r} holds a blank, which TREC's files cannot carry: export needs "
                 "ids or file names without blanks"
             )
-        if _SURROGATE.search(name):
+        if SURROGATES.search(name):
             raise InputError(
                 f"the id {name!r} holds bytes that are not UTF-8, which other tools cannot read: "
                 "rename the file or export without it"

@@ -6,32 +6,35 @@ named as they lie on disk. So a key is meant as it is if an item has it so, and 
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from mmsearch.tables.values import clean_text
 from mmsearch.types import Query
 
 
-def clean_key(key: str) -> str:
-    """As the catalog holds the key of a row."""
-    return unicodedata.normalize("NFC", key.replace("\0", "").strip())
+def has_controls(text: str) -> bool:
+    """Whether control characters are in it, which no address may hold."""
+    return any(ord(char) < 0x20 or ord(char) == 0x7F for char in text)
 
 
 def new_key(key: str) -> str:
-    """The same of an item to come. Raises ValueError for one that no address could name."""
-    clean = clean_key(key)
+    """The key of an item to come, as it will be stored.
+
+    Raises ValueError for one that no address could name.
+    """
+    clean = clean_text(key)
     if not clean:
         raise ValueError("a key needs at least one visible character")
-    if any(ord(char) < 0x20 or ord(char) == 0x7F for char in clean):  # as check_path has it
+    if has_controls(clean):
         raise ValueError("a key holds no control characters, such as tabs and line ends")
     return clean
 
 
 def odd_keys(keys: Iterable[str]) -> dict[str, str]:
     """Those of `keys` that no row has so, and how it would have them."""
-    return {key: clean for key in keys if (clean := clean_key(key)) != key}
+    return {key: clean for key in keys if (clean := clean_text(key)) != key}
 
 
 def keys_of(query: Query) -> list[str]:

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, unquote_to_bytes, urlsplit
 from starlette.types import Scope
 
 from mmsearch.server.hosts import is_local
+from mmsearch.server.naming import has_controls
 from mmsearch.server.security.json_shape import JsonShape
 from mmsearch.server.security.refusal import Facts, Refusal
 
@@ -33,7 +34,7 @@ def check_path(scope: Scope, facts: Facts) -> None:
         if any(step in (b".", b"..") for step in steps):
             raise Refusal(400, "path", "the path holds . or .. as a segment: write slashes as %2F")
     _require_text(unquote_to_bytes(raw), "path")
-    if any(ord(char) < 0x20 or ord(char) == 0x7F for char in scope["path"]):
+    if has_controls(scope["path"]):
         raise Refusal(400, "path", "the path holds a control character")
     _require_text(unquote_to_bytes(scope["query_string"]), "query string")
 
