@@ -15,11 +15,12 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from mmsearch import collector
 from mmsearch.catalog import lexical
 from mmsearch.catalog.database import CHUNK, Database, chunks, fact
-from mmsearch.catalog.records import Content, EncoderInfo, Prepared, StoredItem, Write
+from mmsearch.catalog.prepared import prepare
+from mmsearch.catalog.records import Content, EncoderInfo, StoredItem, Write
 from mmsearch.catalog.schema import attribute_types, embeddings, failures, items, runs
-from mmsearch.catalog.spaces import Spaces, insert_vectors
+from mmsearch.catalog.spaces import Spaces, insert_vectors, vectors_arrived
 from mmsearch.catalog.wording import OUTLIVED_TYPES
-from mmsearch.catalog.writing import prepare, set_state, write_attributes, write_items
+from mmsearch.catalog.writing import set_state, write_attributes, write_items
 from mmsearch.types import FileStamp, Modality
 
 if TYPE_CHECKING:
@@ -54,26 +55,18 @@ class Catalog:
     def commit(self, write: Write) -> int:
         """Apply `write` in one transaction; returns the new sequence number.
 
-        Vectors belong to the current space: live items that waited for them change as well.
+        Vectors belong to the current space, and come with the items that need them or before:
+        of others only those that are waiting (schema.waiting) change as well.
         """
-        rows = write.items if isinstance(write.items, Prepared) else prepare(write.items)
+        prepared = [*write.prepared, prepare(write.items)]
         with self._database.changing() as (connection, seq):
-            write_items(connection, seq, rows)
+            for rows in prepared:
+                write_items(connection, seq, rows)
             for state, ids in write.states.items():
                 set_state(connection, seq, state, ids)
             if write.vectors is not None:
                 insert_vectors(connection, seq, write.vectors)
-                arrived: dict[Modality, list[bytes]] = {"image": [], "text": []}
-                for modality, digest in write.vectors.names:
-                    arrived[modality].append(digest)
-                for modality, digests in arrived.items():
-                    for part in chunks(digests):
-                        places = ", ".join("?" * len(part))
-                        connection.exec_driver_sql(
-                            f"UPDATE items SET seq = ? WHERE {modality}_digest IN ({places})"
-                            " AND state = 'live' AND seq < ?",
-                            (seq, *part, seq),
-                        )
+                vectors_arrived(connection, seq, write.vectors)
             if write.recovered:
                 connection.exec_driver_sql(
                     "DELETE FROM failures WHERE key IN " + _GIVEN, (_json(write.recovered),)

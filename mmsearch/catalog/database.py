@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
-import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from mmsearch.catalog import migrations, schema
+from mmsearch.catalog.prepared import Rows, to_json
 from mmsearch.catalog.schema import meta
 from mmsearch.errors import CorruptionError, SchemaError, StorageError
 from mmsearch.lexical.words import searchable, searchable_attributes
@@ -138,41 +135,6 @@ def set_fact(connection: sa.Connection, name: str, value: str) -> None:
     connection.execute(
         statement.on_conflict_do_update(index_elements=["name"], set_={"value": value})
     )
-
-
-def to_json(value: Any) -> str:
-    """JSON with null for NaN, on which SQLite's functions fail, and filters with them."""
-    try:
-        return orjson.dumps(value).decode()
-    except TypeError:  # an integer of more than 64 bits
-        return json.dumps(value, allow_nan=False)
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Rows of one table as they are bound to a statement, see `rows_of`.
-
-    `values` are those of the `columns` of one row after the other; `common` is what all rows have.
-    """
-
-    columns: Sequence[str]
-    values: Sequence[Any]
-    common: Mapping[str, Any]
-
-    def __len__(self) -> int:
-        return len(self.values) // len(self.columns)
-
-
-def rows_of(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Rows:
-    """`rows` have a value for each of the columns; the first is a number of their own."""
-    if not rows:
-        return Rows(columns, (), {})
-    first, *others = zip(columns, zip(*rows, strict=True), strict=True)
-    # By ==, as no column holds both 1 and 1.0.
-    common = {name: of[0] for name, of in others if of.count(of[0]) == len(of)}
-    varying = dict([first, *((name, of) for name, of in others if name not in common)])
-    values = chain.from_iterable(zip(*varying.values(), strict=True))
-    return Rows(tuple(varying), tuple(values), common)
 
 
 def insert_rows(

@@ -140,6 +140,38 @@ _TO_7 = tuple(
     )
 )
 
+# Schema 8 (2026-11): the words are kept once, in items; items that wait for a vector are named, and
+# no more looked up by their text.
+_TO_8 = (
+    """CREATE TABLE waiting (
+        modality VARCHAR NOT NULL,
+        digest BLOB NOT NULL,
+        item INTEGER NOT NULL,
+        PRIMARY KEY (modality, digest, item)
+    )""",
+    *(
+        f"""INSERT INTO waiting
+            SELECT '{modality}', {modality}_digest, items.id FROM spaces CROSS JOIN items
+            WHERE spaces.state = 'current' AND items.state = 'live'
+            AND {modality}_digest IS NOT NULL AND NOT EXISTS (
+                SELECT 1 FROM embeddings WHERE embeddings.fingerprint = spaces.fingerprint
+                AND embeddings.modality = '{modality}' AND embeddings.digest = {modality}_digest
+            )"""
+        for modality in ("image", "text")
+    ),
+    "DROP INDEX items_by_text_digest",
+    "DROP TABLE terms",
+    "DROP TABLE postings",
+    "ALTER TABLE words RENAME TO words_before",
+    """CREATE VIRTUAL TABLE words USING fts5(text, names, "key", content = "",
+        tokenize = "unicode61 remove_diacritics 0 categories 'L* N* M*'")""",
+    "CREATE VIRTUAL TABLE terms USING fts5vocab(words, 'row')",
+    "CREATE VIRTUAL TABLE postings USING fts5vocab(words, 'instance')",
+    """INSERT INTO words (rowid, text, names, "key")
+        SELECT id, c0, c1, c2 FROM words_before_content ORDER BY id""",
+    "DROP TABLE words_before",
+)
+
 STEPS = {
     1: _TO_2,
     2: _TO_3,
@@ -147,6 +179,7 @@ STEPS = {
     4: _TO_5,
     5: _TO_6,
     6: _TO_7,
+    7: _TO_8,
 }  # schema -> what makes the next one of it
 
 

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from mmsearch.types import FileStamp, Modality
 
 if TYPE_CHECKING:
-    from mmsearch.catalog.database import Rows
-    from mmsearch.catalog.wording import Words
-
-    PreparedRow = tuple[tuple[Any, ...], Words | None]
+    from mmsearch.catalog.prepared import Prepared
 
 SpaceState = Literal["current", "left", "unfinished"]
 
@@ -130,34 +126,16 @@ class NewVectors:
     checksum: bytes
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """Rows of `items` as they are bound to statements.
-
-    `new` are items to come, numbered from 0, and `words` those of them that have some. `old` are
-    the values of `columns`, and the words, of items that are there, by id. `types` are those of
-    the attributes of live items, by name.
-    """
-
-    new: Rows
-    words: Rows
-    columns: Sequence[str]
-    old: Mapping[int, PreparedRow]
-    types: Sequence[tuple[str, str]]
-
-    def __len__(self) -> int:
-        return len(self.new) + len(self.old)
-
-
 @dataclass
 class Write:
     """One transaction: everything that becomes visible together.
 
     `items` are rows of `items`, whose id is None where they are new. To prepare them takes a third
-    of the time, and can be done (writing.prepare) while another transaction is going on.
+    of the time, and can be done (prepared.prepare) while another transaction is going on.
     """
 
-    items: list[dict[str, Any]] | Prepared = field(default_factory=list)
+    items: list[dict[str, Any]] = field(default_factory=list)
+    prepared: list[Prepared] = field(default_factory=list)
     states: dict[str, list[int]] = field(default_factory=dict)  # state -> item ids
     vectors: NewVectors | None = None
     failures: list[dict[str, Any]] = field(default_factory=list)
@@ -166,6 +144,7 @@ class Write:
     def __bool__(self) -> bool:
         return bool(
             self.items
+            or any(map(len, self.prepared))
             or any(self.states.values())
             or self.vectors
             or self.failures

@@ -17,7 +17,7 @@ from sqlalchemy import (
 
 from mmsearch.lexical.words import TOKENIZER
 
-SCHEMA_VERSION = 7  # a new one brings a step in migrations.py
+SCHEMA_VERSION = 8  # a new one brings a step in migrations.py
 
 metadata = MetaData()
 
@@ -56,9 +56,9 @@ items = Table(
     Column("picture_of", Text),  # key of the item whose further picture this is
     Column("url", Text),  # the address that the picture was fetched from
 )
-# `picture_of` and the digests of what arrives as a vector are looked up, never their absence: what
-# an item lacks costs nothing.
-for column in (items.c.picture_of, items.c.image_digest, items.c.text_digest):
+# These are looked up, never their absence: what an item lacks costs nothing. Items are never looked
+# up by their text: an index of a million digests in no order would be a third of what rows cost.
+for column in (items.c.picture_of, items.c.image_digest):
     Index(f"items_by_{column.name}", column, sqlite_where=column.is_not(None))
 
 # Which types each attribute has, or once had, somewhere: filters are checked against it.
@@ -89,6 +89,16 @@ embeddings = Table(
     Column("modality", String, primary_key=True),
     Column("digest", LargeBinary, primary_key=True),
     Column("row", Integer, nullable=False),
+)
+
+# Live items without a vector of the current space: none, but for what a repair has forgotten or a
+# change of encoders could not read. Items are committed with their vectors, or after them.
+waiting = Table(
+    "waiting",
+    metadata,
+    Column("modality", String, primary_key=True),
+    Column("digest", LargeBinary, primary_key=True),
+    Column("item", Integer, primary_key=True),
 )
 
 # One row per appended run of vectors; the largest end is the committed head of the vector file.
@@ -135,9 +145,11 @@ tallies = Table(
     Column("items", Integer, nullable=False),
 )
 
-# The words of live items, folded, for search by BM25; two views of FTS5's own on its index.
+# The words of live items, folded, for search by BM25; two views of FTS5's own on its index. What
+# they were made of stands in `items` alone: FTS5 keeps no copy of it.
 WORD_TABLES = (
-    f'CREATE VIRTUAL TABLE words USING fts5(text, names, "key", tokenize = "{TOKENIZER}")',
+    'CREATE VIRTUAL TABLE words USING fts5(text, names, "key", content = "",'
+    f' tokenize = "{TOKENIZER}")',
     "CREATE VIRTUAL TABLE terms USING fts5vocab(words, 'row')",
     "CREATE VIRTUAL TABLE postings USING fts5vocab(words, 'instance')",
 )
@@ -155,4 +167,5 @@ __all__ = [
     "runs",
     "spaces",
     "tallies",
+    "waiting",
 ]

@@ -11,8 +11,8 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from mmsearch.catalog.database import Database, chunks, fact, set_fact
 from mmsearch.catalog.records import EncoderInfo, NewVectors, Space, SpaceState
-from mmsearch.catalog.schema import batches, embeddings, items, spaces
-from mmsearch.types import Modality, Precision
+from mmsearch.catalog.schema import batches, embeddings, items, spaces, waiting
+from mmsearch.types import MODALITIES, Modality, Precision
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,7 @@ class Spaces:
                 # Nothing else was committed since the caller found it complete under the lock.
                 .values(state="current", complete_at=seq - 1, left_at=None)
             )
+            _note_waiting(connection)
             row = connection.execute(
                 sa.select(spaces).where(spaces.c.fingerprint == fingerprint)
             ).one()
@@ -229,25 +230,31 @@ class Spaces:
 
         Returns how many vectors are forgotten. The rows stay in the file as dead rows.
         """
-        dropped = 0
         with self._database.changing() as (connection, seq):
+            connection.exec_driver_sql("CREATE TEMP TABLE lost (modality, digest)")
             for batch in connection.execute(sa.select(batches).where(batches.c.seq.in_(seqs))):
-                inside = embeddings.c.row.between(batch.first_row, batch.first_row + batch.rows - 1)
-                here = sa.and_(embeddings.c.fingerprint == fingerprint, inside)
-                lost = sa.select(embeddings.c.digest).where(here)
-                connection.execute(
-                    sa.update(items)
-                    .where(
-                        sa.or_(items.c.image_digest.in_(lost), items.c.text_digest.in_(lost)),
-                        items.c.state != "removed",
-                    )
-                    .values(seq=seq)
+                connection.exec_driver_sql(
+                    "INSERT INTO lost SELECT modality, digest FROM embeddings"
+                    " WHERE fingerprint = ? AND row BETWEEN ? AND ?",
+                    (fingerprint, batch.first_row, batch.first_row + batch.rows - 1),
                 )
-                dropped += connection.execute(sa.delete(embeddings).where(here)).rowcount
                 # The head must not move back over rows that other batches hold.
                 connection.execute(
                     sa.update(batches).where(batches.c.seq == batch.seq).values(checksum=b"")
                 )
+            dropped = connection.exec_driver_sql(
+                "DELETE FROM embeddings"
+                " WHERE fingerprint = ? AND (modality, digest) IN (SELECT * FROM lost)",
+                (fingerprint,),
+            ).rowcount
+            for modality in MODALITIES:
+                connection.exec_driver_sql(
+                    f"UPDATE items SET seq = ? WHERE state <> 'removed' AND {modality}_digest IN"
+                    " (SELECT digest FROM lost WHERE modality = ?)",
+                    (seq, modality),
+                )
+            connection.exec_driver_sql("DROP TABLE lost")
+            _note_waiting(connection)
         return dropped
 
 
@@ -271,7 +278,31 @@ def insert_vectors(connection: sa.Connection, seq: int, vectors: NewVectors) -> 
     )
 
 
-def _lacks(modality: Modality, fingerprint: str) -> sa.ColumnElement[bool]:
+def vectors_arrived(connection: sa.Connection, seq: int, vectors: NewVectors) -> None:
+    """Part of a transaction: of items that waited for these vectors indexes have to learn."""
+    if not connection.exec_driver_sql("SELECT EXISTS (SELECT 1 FROM waiting)").scalar():
+        return
+    names = list(vectors.names)
+    connection.exec_driver_sql(
+        "UPDATE items SET seq = ? WHERE state = 'live'"
+        " AND id IN (SELECT item FROM waiting WHERE modality = ? AND digest = ?)",
+        [(seq, *name) for name in names],
+    )
+    connection.exec_driver_sql("DELETE FROM waiting WHERE modality = ? AND digest = ?", names)
+
+
+def _note_waiting(connection: sa.Connection) -> None:
+    """Part of a transaction: note anew which live items wait for a vector of the current space."""
+    connection.execute(sa.delete(waiting))
+    own = sa.select(spaces.c.fingerprint).where(spaces.c.state == "current").scalar_subquery()
+    for modality in MODALITIES:
+        lacking = sa.select(sa.literal(modality), items.c[f"{modality}_digest"], items.c.id).where(
+            items.c.state == "live", _lacks(modality, own)
+        )
+        connection.execute(sa.insert(waiting).from_select(["modality", "digest", "item"], lacking))
+
+
+def _lacks(modality: Modality, fingerprint: str | sa.ScalarSelect[str]) -> sa.ColumnElement[bool]:
     digest = items.c.image_digest if modality == "image" else items.c.text_digest
     known = sa.exists().where(
         embeddings.c.fingerprint == fingerprint,

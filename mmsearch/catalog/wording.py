@@ -1,19 +1,19 @@
 """Beside the items, in the same transactions: their words, and the types of their attributes.
 
-An item has a row of words if and only if it is live and no further picture of another one: such a
-picture is found by what it shows.
+FTS5 keeps no copy of the words that it was given. To forget those of an item it is given them once
+more, made of what still stands in `items` (prepared.words_of_row): they are looked for before the
+item changes.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from mmsearch.catalog.database import Rows, insert_rows, rows_of, set_fact
-from mmsearch.lexical.words import searchable, searchable_names
+from mmsearch.catalog.database import insert_rows, set_fact
+from mmsearch.catalog.prepared import WORD_COLUMNS, Rows, Words, rows_of, words_of_row
 
 # Which change last altered the words; changes of numbers and vectors leave them alone.
 WORDS_SEQ = "words_seq"
@@ -33,42 +33,27 @@ OUTLIVED_TYPES = f"""SELECT name, type FROM attribute_types AS known
     AND NOT EXISTS (SELECT 1 FROM items, json_each(items.attributes) AS each
         WHERE items.state = 'live' AND each.key = known.name AND {_TYPE} = known.type)"""
 
-# FTS5's own table of what it was given: read by id, it is several times as fast as FTS5.
-_STORED = """SELECT id, c0, c1, c2 FROM words_content
-    WHERE id IN (SELECT value FROM json_each(?))"""
-
-
-class Words(NamedTuple):
-    """What FTS5 is given of one item; the columns of its table."""
-
-    text: str
-    names: str
-    key: str
-
-
-WORD_COLUMNS = "rowid", *Words._fields
-
-
-def item_words(text: str | None, attributes: Mapping[str, Any], key: str | None) -> Words:
-    """The words of an item that is to be found by them."""
-    return Words(searchable(text), searchable_names(attributes), searchable(key))
+_WORDED = """SELECT id, "key", state, picture_of, text, attributes FROM items
+    WHERE id IN (SELECT value FROM json_each(?)) AND state = 'live' AND picture_of IS NULL"""
+_FORGET = """INSERT INTO words (words, rowid, text, names, "key") VALUES ('delete', ?, ?, ?, ?)"""
 
 
 def stored_words(connection: sa.Connection, ids: Iterable[int]) -> dict[int, Words]:
-    """By id, the words of those of the items that have some."""
-    found = connection.exec_driver_sql(_STORED, (json.dumps(list(ids)),)).all()
-    return {row[0]: Words(*row[1:]) for row in found}
+    """By id, the words of those of the items that have some; asked for before these change."""
+    found = connection.exec_driver_sql(_WORDED, (json.dumps(list(ids)),)).mappings()
+    rows = [{**row, "attributes": json.loads(row["attributes"])} for row in found]
+    return {row["id"]: words for row in rows if (words := words_of_row(row)) is not None}
 
 
 def replace_words(
     connection: sa.Connection, seq: int, old: Mapping[int, Words], new: Mapping[int, Words]
 ) -> None:
-    """Part of a transaction: what differs between the stored words of some items and their new
+    """Part of a transaction: what differs between the words that some items had and their new
     ones, by id."""
-    gone = [(item,) for item, words in old.items() if new.get(item) != words]
+    gone = [(item, *words) for item, words in old.items() if new.get(item) != words]
     come = [(item, *words) for item, words in new.items() if old.get(item) != words]
     if gone:
-        connection.exec_driver_sql("DELETE FROM words WHERE rowid = ?", gone)
+        connection.exec_driver_sql(_FORGET, gone)
         set_fact(connection, WORDS_SEQ, str(seq))
     insert_words(connection, seq, rows_of(WORD_COLUMNS, come))
 
@@ -80,19 +65,8 @@ def insert_words(connection: sa.Connection, seq: int, words: Rows, counted_from:
         set_fact(connection, WORDS_SEQ, str(seq))
 
 
-def types_of(attributes: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """Which types there are under which names, sorted."""
-    from mmsearch.filters import type_of
-
-    # The names and types of a row are mostly those of others.
-    examples = {(*one, *map(type, one.values())): one for one in attributes}
-    return sorted(
-        {(name, type_of(value)) for one in examples.values() for name, value in one.items()}
-    )
-
-
 def learn_types(connection: sa.Connection, types: Sequence[tuple[str, str]]) -> None:
-    """Part of a transaction: what live items have, see `types_of`."""
+    """Part of a transaction: what live items have, see prepared.types_of."""
     if types:
         into = "INSERT OR IGNORE INTO attribute_types VALUES (?, ?)"
         connection.exec_driver_sql(into, list(types))

@@ -3,68 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy as sa
 
-from mmsearch.catalog.database import chunks, insert_rows, rows_of, to_json
-from mmsearch.catalog.records import Prepared
-from mmsearch.catalog.wording import (
-    WORD_COLUMNS,
-    Words,
-    insert_words,
-    item_words,
-    learn_types,
-    replace_words,
-    stored_words,
-    types_of,
-)
+from mmsearch.catalog.database import chunks, insert_rows
+from mmsearch.catalog.prepared import Kind, Prepared, to_json, types_of
+from mmsearch.catalog.wording import insert_words, learn_types, replace_words, stored_words
 from mmsearch.lexical.words import may_differ, searchable_names
 
-if TYPE_CHECKING:
-    from mmsearch.catalog.records import PreparedRow
-
-Row = Mapping[str, Any]  # of `items`
-
-_IN_JSON = "attributes", "told"
 _AMONG = "id IN (SELECT value FROM json_each(?))"
 _REMOVED = {"attributes": "{}", **dict.fromkeys(("key", "text", "told", "picture_of", "url"))}
-
-
-def prepare(rows: Sequence[Row]) -> Prepared:
-    """All that can be done for new or changed rows before their transaction begins.
-
-    They all have the same columns, and are whole: nothing is kept of what was in their place.
-    """
-    if not rows:
-        none = rows_of(("id",), ())
-        return Prepared(none, none, (), {}, ())
-    plain = [name for name in rows[0] if name != "id" and name not in _IN_JSON]
-    take = itemgetter(*plain)
-    new: list[tuple[Any, ...]] = []
-    new_words: list[tuple[Any, ...]] = []
-    old: dict[int, PreparedRow] = {}
-    for row in rows:
-        told = row.get("told")
-        in_json = to_json(row["attributes"]), None if told is None else to_json(told)
-        values, words = (*take(row), *in_json), _words(row)
-        if row["id"] is not None:
-            old[row["id"]] = values, words
-            continue
-        if words is not None:
-            new_words.append((len(new), *words))
-        new.append((len(new), *values))
-    columns = *plain, *_IN_JSON
-    return Prepared(
-        rows_of(("id", *columns), new),
-        rows_of(WORD_COLUMNS, new_words),
-        columns,
-        old,
-        types_of(row["attributes"] for row in rows if row["state"] == "live"),
-    )
 
 
 def write_items(connection: sa.Connection, seq: int, rows: Prepared) -> None:
@@ -72,17 +24,18 @@ def write_items(connection: sa.Connection, seq: int, rows: Prepared) -> None:
     if rows.new:
         first = 1 + int(connection.exec_driver_sql("SELECT max(id) FROM items").scalar() or 0)
         insert_rows(connection, "items", rows.new, first, seq=seq, content_seq=seq)
-        _tally(connection, +1, "id >= ?", first)
+        _tally(connection, rows.kinds)
         insert_words(connection, seq, rows.words, first)
     if rows.old:
         sets = ", ".join(f'"{name}" = ?' for name in (*rows.columns, "seq", "content_seq"))
+        were = stored_words(connection, rows.old)
         with _counted(connection, rows.old):
             connection.exec_driver_sql(
                 f"UPDATE items SET {sets} WHERE id = ?",
                 [(*values, seq, seq, item) for item, (values, _) in rows.old.items()],
             )
         words = {item: words for item, (_, words) in rows.old.items() if words is not None}
-        replace_words(connection, seq, stored_words(connection, rows.old), words)
+        replace_words(connection, seq, were, words)
     learn_types(connection, rows.types)
 
 
@@ -94,19 +47,16 @@ def set_state(connection: sa.Connection, seq: int, state: str, ids: Iterable[int
     sets = ", ".join(f"{name} = ?" for name in values)
     for part in chunks(ids):
         among = json.dumps(part)
+        were = stored_words(connection, part)
         with _counted(connection, part):
             connection.exec_driver_sql(
                 f"UPDATE items SET {sets} WHERE {_AMONG}", (*values.values(), among)
             )
-        rows: list[Row] = []
+        replace_words(connection, seq, were, stored_words(connection, part))
         if state == "live":
-            found = connection.exec_driver_sql(f"SELECT * FROM items WHERE {_AMONG}", (among,))
-            rows = [
-                {**row, "attributes": json.loads(row["attributes"])} for row in found.mappings()
-            ]
-        words = {row["id"]: words for row in rows if (words := _words(row))}
-        replace_words(connection, seq, stored_words(connection, part), words)
-        learn_types(connection, types_of(row["attributes"] for row in rows))
+            given = f"SELECT attributes FROM items WHERE {_AMONG}"
+            found = connection.exec_driver_sql(given, (among,)).scalars()
+            learn_types(connection, types_of(map(json.loads, found)))
 
 
 def write_attributes(
@@ -119,6 +69,14 @@ def write_attributes(
 
     `were`: see Catalog.set_attributes.
     """
+    known = stored_words(
+        connection,
+        (
+            item
+            for item, new in attributes.items()
+            if item not in were or may_differ(new, were[item])
+        ),
+    )
     connection.exec_driver_sql(
         "UPDATE items SET attributes = ?, told = coalesce(told, attributes), content_seq = ?"
         " WHERE id = ?",
@@ -128,14 +86,6 @@ def write_attributes(
         f"SELECT id FROM items WHERE {_AMONG} AND state = 'live'", (json.dumps(list(attributes)),)
     )
     learn_types(connection, types_of(attributes[item] for item in live.scalars().all()))
-    known = stored_words(
-        connection,
-        (
-            item
-            for item, new in attributes.items()
-            if item not in were or may_differ(new, were[item])
-        ),
-    )
     new = {
         item: words._replace(names=searchable_names(attributes[item]))
         for item, words in known.items()
@@ -143,27 +93,30 @@ def write_attributes(
     replace_words(connection, seq, known, new)
 
 
-def _words(row: Row) -> Words | None:
-    """The words of an item that is to be found by them."""
-    if row["state"] != "live" or row.get("picture_of") is not None:
-        return None
-    return item_words(row["text"], row["attributes"], row["key"])
-
-
 @contextmanager
 def _counted(connection: sa.Connection, ids: Iterable[int]) -> Iterator[None]:
     """Count items again as what they are after the block."""
     among = json.dumps(list(ids))
-    _tally(connection, -1, _AMONG, among)
+    before = _kinds(connection, among)
     yield
-    _tally(connection, +1, _AMONG, among)
+    after = _kinds(connection, among)
+    _tally(connection, {kind: after[kind] - before[kind] for kind in before | after})
 
 
-def _tally(connection: sa.Connection, by: int, condition: str, value: str | int) -> None:
+def _kinds(connection: sa.Connection, among: str) -> Counter[Kind]:
+    """How many of the items there are of each kind."""
+    found = connection.exec_driver_sql(
+        "SELECT state, image_digest IS NOT NULL, text_digest IS NOT NULL,"
+        f" picture_of IS NOT NULL, count(*) FROM items WHERE {_AMONG} GROUP BY 1, 2, 3, 4",
+        (among,),
+    )
+    return Counter({tuple(kind): count for *kind, count in found})
+
+
+def _tally(connection: sa.Connection, more: Mapping[Kind, int]) -> None:
+    """Part of a transaction: so many more items there are of each kind."""
     connection.exec_driver_sql(
-        "INSERT INTO tallies"
-        " SELECT state, image_digest IS NOT NULL, text_digest IS NOT NULL,"
-        f" picture_of IS NOT NULL, ? * count(*) FROM items WHERE {condition} GROUP BY 1, 2, 3, 4"
+        "INSERT INTO tallies VALUES (?, ?, ?, ?, ?)"
         " ON CONFLICT DO UPDATE SET items = items + excluded.items",
-        (by, value),
+        [(*kind, count) for kind, count in more.items()],
     )

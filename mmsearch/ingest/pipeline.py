@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mmsearch import collector
 from mmsearch.catalog.catalog import Catalog
+from mmsearch.catalog.prepared import prepare
 from mmsearch.catalog.records import StoredItem, Write
-from mmsearch.catalog.writing import prepare
 from mmsearch.errors import InputError
 from mmsearch.images import Contents, decode, read
 from mmsearch.ingest.embed import Embedder, Encoding, Names
@@ -247,7 +247,7 @@ class Pipeline:
                 outcomes[outcome] += 1
                 rows.append(row)
                 write.recovered.append(one.source.key)
-            write.items = prepare(rows)
+            write.prepared = [prepare(rows)]
         return write, outcomes
 
     def _commit(self, write: Write, names: Names, vectors: Vectors, outcomes: Counter[str]) -> None:

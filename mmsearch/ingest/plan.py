@@ -9,7 +9,7 @@ from typing import Any
 
 from mmsearch import collector
 from mmsearch.catalog.catalog import Catalog
-from mmsearch.catalog.database import to_json
+from mmsearch.catalog.prepared import to_json
 from mmsearch.catalog.records import StoredItem
 from mmsearch.errors import RootError
 from mmsearch.ingest.attributes import merged
