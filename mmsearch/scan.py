@@ -11,9 +11,10 @@ import os
 import re
 import stat
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar, cast
 
 from mmsearch.errors import RootError, TableError
 from mmsearch.images import image_suffixes, is_image_name
@@ -21,9 +22,11 @@ from mmsearch.keys import path_of as path_of
 from mmsearch.tables.ahead import rows_read_ahead
 from mmsearch.tables.files import TABLE_SUFFIXES
 from mmsearch.tables.values import clean_text
-from mmsearch.types import Failure, FileStamp, Source
+from mmsearch.types import Block, Failure, FileStamp, Source
 
 MAX_TEXT_BYTES = 1_000_000
+
+_Block = TypeVar("_Block", bound=Block)
 
 _ESCAPED_BYTE = re.compile("[\udc80-\udcff]")
 
@@ -75,13 +78,22 @@ class Scan:
             _require_readable(root)
 
     def __iter__(self) -> Iterator[Source | Failure]:
+        return cast("Iterator[Source | Failure]", self.in_blocks(None))
+
+    def in_blocks(
+        self, make: Callable[[Sequence[Source]], _Block] | None
+    ) -> Iterator[Source | Failure | _Block]:
+        """As by iteration, but for rows of large tables that something else is made of.
+
+        See tables.ahead; none of their keys is that of anything that came before.
+        """
         self.complete, self._whole = False, True
         found = self._walk()
         yield from found.failures
         claimed: set[str] = set()
         owners: dict[str, str] = {}
         for table in found.tables:
-            yield from self._rows(table, claimed, owners)
+            yield from self._rows(table, claimed, owners, make)
         beside = {stem for _, stem, _ in found.pictures}
         words: dict[str, str | None] = {}
         for stem, files in found.texts.items():
@@ -112,12 +124,22 @@ class Scan:
         return Failure(self._key(name), reason)
 
     def _rows(
-        self, table: str, claimed: set[str], owners: dict[str, str]
-    ) -> Iterator[Source | Failure]:
+        self,
+        table: str,
+        claimed: set[str],
+        owners: dict[str, str],
+        make: Callable[[Sequence[Source]], _Block] | None,
+    ) -> Iterator[Source | Failure | _Block]:
         try:
-            for row in rows_read_ahead(Path(table), self._key(table), claimed):
-                if not isinstance(row, Source):
+            for row in rows_read_ahead(Path(table), self._key(table), claimed, make):
+                if isinstance(row, Failure):
                     yield row
+                elif not isinstance(row, Source):
+                    if owners.keys().isdisjoint(row.keys):
+                        owners.update(dict.fromkeys(row.keys, table))
+                        yield row
+                    else:
+                        yield from (self._unless_taken(one, owners, table) for one in row)
                 elif row.picture_of is None or owners.get(row.picture_of) == table:
                     yield self._unless_taken(row, owners, table)
         except TableError as exc:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
@@ -57,6 +57,17 @@ class Source:
     origin: str | None = None  # key of the file that told of it; None: `key` itself
     url: str | None = None
     picture_of: str | None = None
+
+
+class Block(Protocol):
+    """Sources without pictures by the thousand, as something else can be made of them at once."""
+
+    @property
+    def keys(self) -> Sequence[str]: ...
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Source]: ...
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmsearch.catalog import database
+from mmsearch.catalog import database, schema
 from mmsearch.catalog.catalog import Catalog, Write
+from mmsearch.catalog.records import EncoderInfo, NewVectors
 
 COUNTED = """SELECT
     count(*) FILTER (WHERE state = 'live' AND picture_of IS NULL) AS items,
@@ -67,8 +68,13 @@ def test_counts_are_those_of_the_items_whatever_was_written(
     assert counts == expected | {"failures": 0}
 
 
-DEFINITION = """SELECT id, searchable(text), searchable_attributes(attributes), searchable("key")
-    FROM items WHERE state = 'live' AND picture_of IS NULL ORDER BY id"""
+ANEW = (
+    schema.WORD_TABLES[0].replace("TABLE words", "TABLE temp.anew"),
+    """INSERT INTO temp.anew (rowid, text, names, "key")
+    SELECT id, searchable(text), searchable_attributes(attributes), searchable("key")
+    FROM items WHERE state = 'live' AND picture_of IS NULL""",
+    "CREATE VIRTUAL TABLE temp.of_anew USING fts5vocab(temp, anew, 'instance')",
+)
 TYPES = """SELECT DISTINCT each.key, each.type FROM items, json_each(items.attributes) AS each
     WHERE items.state = 'live'"""
 JSON_TYPES = {"text": "string", "array": "list", "integer": "number", "real": "number"} | {
@@ -123,8 +129,11 @@ def test_words_and_types_are_those_of_the_items_whatever_was_written(
             catalog.set_attributes(given)
         types |= _types(path)
     with catalog._database.reading() as connection:
-        stored = connection.exec_driver_sql("SELECT rowid, * FROM words ORDER BY rowid").all()
-        assert stored == connection.exec_driver_sql(DEFINITION).all()
+        for statement in ANEW:
+            connection.exec_driver_sql(statement)
+        for kept, anew in (("postings", "of_anew"), ("words_docsize", "anew_docsize")):
+            stored = connection.exec_driver_sql(f"SELECT * FROM {kept}").all()
+            assert stored == connection.exec_driver_sql(f"SELECT * FROM {anew}").all()
         connection.exec_driver_sql("INSERT INTO words (words) VALUES ('integrity-check')")
     known_types = {(name, one) for name, some in catalog.attribute_types().items() for one in some}
     catalog.close()
@@ -147,6 +156,39 @@ def test_any_number_of_rows_is_written_once(tmp_path: Path, count: int) -> None:
     catalog.commit(Write(items=rows))
     assert [item.key for item in catalog.stored()] == [one["key"] for one in rows]
     assert [item for item, _ in catalog.lexical_search(f"word{count - 1}", 10)] == [count]
+    catalog.close()
+
+
+def test_an_item_that_waits_for_its_vector_changes_when_another_brings_it(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path / "c.sqlite3", create=True)
+    catalog.spaces.begin(EncoderInfo("a", "aa", 2))
+    first = Write(items=[row(1, None, b"t") | {"id": None}, row(2, b"p", None) | {"id": None}])
+    first.vectors = NewVectors("aa", 0, (("text", b"t"), ("image", b"p")), b"sum")
+    seq = catalog.commit(first)
+    (batch,) = catalog.spaces.batches("aa")
+    assert catalog.spaces.drop_batches("aa", [batch.seq]) == 2
+    assert [item.id for item in catalog.spaces.pending("aa", 0, 9)] == [1, 2]
+    repaired = catalog.seq()
+    again = Write(items=[row(3, None, b"t") | {"id": None}])
+    again.vectors = NewVectors("aa", 2, (("text", b"t"),), b"sum")
+    catalog.commit(again)
+    assert list(catalog.changes(seq, "text", "aa")) == [[(1, 2), (2, None), (3, 2)]]
+    assert list(catalog.changes(repaired, "text", "aa")) == [[(1, 2), (3, 2)]]
+    catalog.close()
+
+
+def test_an_item_without_a_vector_in_the_new_space_changes_when_it_comes(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path / "c.sqlite3", create=True)
+    catalog.spaces.begin(EncoderInfo("a", "aa", 2))
+    first = Write(items=[row(1, None, b"t") | {"id": None}, row(2, None, b"u") | {"id": None}])
+    first.vectors = NewVectors("aa", 0, (("text", b"t"), ("text", b"u")), b"sum")
+    catalog.commit(first)
+    catalog.spaces.begin(EncoderInfo("b", "bb", 2))
+    catalog.spaces.commit(NewVectors("bb", 0, (("text", b"t"),), b"sum"))
+    catalog.spaces.switch("bb")
+    switched = catalog.seq()
+    catalog.commit(Write(vectors=NewVectors("bb", 1, (("text", b"u"),), b"sum")))
+    assert list(catalog.changes(switched, "text", "bb")) == [[(2, 1)]]
     catalog.close()
 
 

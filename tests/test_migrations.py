@@ -111,6 +111,30 @@ def test_old_items_are_found_by_words_and_their_attributes_are_known(schema_1: P
     catalog.close()
 
 
+def test_words_of_an_old_item_that_leaves_are_forgotten(schema_1: Path) -> None:
+    catalog = Catalog(schema_1 / "catalog.sqlite3")
+    assert [item for item, _ in catalog.lexical_search("square", 9)] == [3, 5]
+    catalog.commit(Write(states={"removed": [3]}))
+    assert [item for item, _ in catalog.lexical_search("square", 9)] == [5]
+    with catalog._database.reading() as connection:
+        connection.exec_driver_sql("INSERT INTO words (words) VALUES ('integrity-check')")
+        left = connection.exec_driver_sql("SELECT term FROM postings WHERE doc = 3").all()
+    assert left == []
+    catalog.close()
+
+
+def test_old_items_without_a_vector_wait_for_it(schema_1: Path) -> None:
+    path = schema_1 / "catalog.sqlite3"
+    with closing(sqlite3.connect(path)) as connection:
+        query = "SELECT id, text_digest FROM items WHERE text_digest IS NOT NULL AND state = 'live'"
+        item, digest = connection.execute(query).fetchone()
+        connection.execute("DELETE FROM embeddings WHERE digest = ?", [digest])
+        connection.commit()
+    Catalog(path).close()
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT * FROM waiting").fetchall() == [("text", digest, item)]
+
+
 def test_migrated_tables_are_those_of_a_new_catalog(schema_1: Path, tmp_path: Path) -> None:
     Catalog(schema_1 / "catalog.sqlite3").close()
     Catalog(tmp_path / "new.sqlite3", create=True).close()

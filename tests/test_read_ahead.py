@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import pickle
+import sqlite3
 import subprocess
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,13 @@ import pytest
 
 import mmsearch
 from mmsearch.errors import TableError
+from mmsearch.ingest.new_items import NewItems
 from mmsearch.tables import ahead
 from mmsearch.tables.sources import rows_to_sources
 from mmsearch.types import Failure, Source
 from tests.support import ColourEncoder, paint
 
-A_LIST = pickle.dumps(([("t#1", "broken")], [], None))
+A_LIST = pickle.dumps(([("t#1", "broken")], None, [], None))
 
 
 @pytest.fixture(autouse=True)
@@ -114,6 +117,77 @@ def test_another_process_reads_the_same(tmp_path: Path, make: Callable[[Path], P
     assert there == here
 
 
+@pytest.mark.parametrize("table_of", [jsonl_of_everything, parquet, more_than_is_sent_at_once])
+def test_new_items_are_made_there_of_the_same_rows(
+    tmp_path: Path, table_of: Callable[[Path], Path]
+) -> None:
+    table = table_of(tmp_path)
+    found = list(ahead.rows_read_ahead(table, "t", make=NewItems))
+    blocks = [one for one in found if isinstance(one, NewItems)]
+    expected = list(rows_to_sources(table, "t"))
+    sources = [one for one in expected if isinstance(one, Source)]
+    assert [one for block in blocks for one in block] == sources
+    assert repr([one for block in blocks for one in block]) == repr(sources)
+    assert [key for block in blocks for key in block.keys] == [one.key for one in sources]
+    assert [len(block) for block in blocks] == [len(list(block)) for block in blocks]
+    others = [one for one in found if not isinstance(one, NewItems)]
+    assert others == [one for one in expected if isinstance(one, Failure)]
+
+
+def test_rows_with_pictures_come_as_they_are(tmp_path: Path) -> None:
+    table = csv_of_everything(tmp_path)
+    expected = list(rows_to_sources(table, "t"))
+    assert list(ahead.rows_read_ahead(table, "t", make=NewItems)) == expected
+
+
+def two_tables_and_a_picture(folder: Path) -> Path:
+    """Rows by the thousand: of old and new words, keys of another table's, one with a picture."""
+    folder.mkdir()
+    paint(folder / "red.png", "red")
+    rows = [
+        f"k{n},{'blue' if n % 3 else 'red'} thing {n % 700},{n},b{n % 9}\n" for n in range(2500)
+    ]
+    (folder / "a.csv").write_text("key,title,price,brand\n" + "".join(rows) + "too,few\n")
+    more = ["new,a new thing,,\n", "k7,taken by the other table,,\n", ",no key,,\n"]
+    (folder / "b.csv").write_text("key,title,image,more\n" + "".join(more))
+    last = [f"z{n},green {n},\n" for n in range(1200)] + ["zz,red,red.png\n"]
+    (folder / "c.csv").write_text("key,title,image\n" + "".join(last))
+    return folder
+
+
+def contents(collection: mmsearch.Collection) -> dict[str, list[Any]]:
+    """All that is kept of the items, apart from when they changed."""
+    with closing(sqlite3.connect(collection.path / "catalog.sqlite3")) as connection:
+        columns = [name for _, name, *_ in connection.execute("PRAGMA table_info(items)")]
+        kept = ", ".join(f'"{name}"' for name in columns if name not in ("seq", "content_seq"))
+        queries = {
+            "items": f"SELECT {kept} FROM items ORDER BY id",
+            "words": "SELECT * FROM postings",
+            "tallies": "SELECT * FROM tallies ORDER BY 1, 2, 3, 4",
+            "types": "SELECT * FROM attribute_types ORDER BY 1, 2",
+            "failures": "SELECT * FROM failures ORDER BY 1",
+        }
+        return {name: connection.execute(query).fetchall() for name, query in queries.items()}
+
+
+def test_a_first_run_keeps_the_same_wherever_tables_are_read(
+    tmp_path: Path, started: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = two_tables_and_a_picture(tmp_path / "shop")
+    kept = []
+    for place in ("there", "here"):
+        with mmsearch.open(tmp_path / place, create=True, encoder=ColourEncoder()) as collection:
+            report = collection.index([folder])
+            assert (report.added, len(report.failures)) == (2_500 + 2 + 1_201, 2)
+            kept.append(contents(collection))
+            assert collection.search("blue", to="text", k=1)[0].score > 0.9
+            assert collection.check().problems == ()
+            assert collection.index([folder]).unchanged == report.added
+        monkeypatch.setattr(ahead, "LARGE_BYTES", {})
+    assert len(started) == 6
+    assert kept[0] == kept[1]
+
+
 def test_types_of_values_arrive(tmp_path: Path) -> None:
     *_, last = ahead.rows_read_ahead(csv_of_everything(tmp_path), "t")
     assert isinstance(last, Failure)
@@ -152,8 +226,8 @@ def test_rows_before_the_break_are_given(tmp_path: Path, monkeypatch: pytest.Mon
         raise TableError("gone") from OSError("no such device")
 
     monkeypatch.setattr(ahead, "rows_to_sources", breaks_off)
-    sent = list(ahead._all_of(tmp_path / "t.csv", "t"))
-    assert sent == [([("t#1", "broken")], [], ("gone", "no such device"))]
+    sent = list(ahead._all_of(tmp_path / "t.csv", "t", None))
+    assert sent == [([("t#1", "broken")], None, [], ("gone", "no such device"))]
 
 
 def test_whoever_stops_early_leaves_no_process(

@@ -67,7 +67,7 @@ class Catalog:
             if write.vectors is not None:
                 insert_vectors(connection, seq, write.vectors)
                 vectors_arrived(connection, seq, write.vectors)
-            if write.recovered:
+            if write.recovered and connection.exec_driver_sql(_ANY_FAILED).scalar():
                 connection.exec_driver_sql(
                     "DELETE FROM failures WHERE key IN " + _GIVEN, (_json(write.recovered),)
                 )
@@ -350,6 +350,7 @@ def _by_id(since: int) -> sa.ColumnElement[int]:
 # The columns are those of StoredItem.
 _SELECT = """SELECT id, "key", state, origin, "group", path, text, attributes, image_digest,
     text_digest, size_bytes, mtime_ns, told, picture_of, url FROM items WHERE"""
+_ANY_FAILED = "SELECT EXISTS (SELECT 1 FROM failures)"
 _GIVEN = "(SELECT value FROM json_each(?))"
 
 

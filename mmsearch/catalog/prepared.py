@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from operator import itemgetter
 from typing import Any, NamedTuple
 
 import orjson
@@ -32,7 +31,6 @@ class Words(NamedTuple):
     key: str
 
 
-WORD_COLUMNS = "rowid", *Words._fields
 PreparedRow = tuple[tuple[Any, ...], Words | None]
 
 
@@ -49,6 +47,17 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.values) // len(self.columns)
+
+    def column(self, name: str) -> Sequence[Any]:
+        """The values of one column."""
+        if name in self.common:
+            return [self.common[name]] * len(self)
+        return self.values[self.columns.index(name) :: len(self.columns)]
+
+    def mappings(self) -> Iterator[dict[str, Any]]:
+        """Each row with all of its columns."""
+        for values in zip(*map(self.column, self.columns), strict=True):
+            yield {**self.common, **dict(zip(self.columns, values, strict=True))}
 
 
 @dataclass(frozen=True)
@@ -76,47 +85,52 @@ def prepare(rows: Sequence[Row]) -> Prepared:
 
     They all have the same columns, and are whole: nothing is kept of what was in their place.
     """
-    if not rows:
-        none = rows_of(("id",), ())
-        return Prepared(none, none, {}, (), {}, ())
-    plain = [name for name in rows[0] if name != "id" and name not in _IN_JSON]
-    take = itemgetter(*plain)
-    new: list[tuple[Any, ...]] = []
-    new_words: list[tuple[Any, ...]] = []
-    kinds: Counter[Kind] = Counter()
-    old: dict[int, PreparedRow] = {}
-    for row in rows:
-        told = row.get("told")
-        in_json = to_json(row["attributes"]), None if told is None else to_json(told)
-        values, words = (*take(row), *in_json), words_of_row(row)
-        if row["id"] is not None:
-            old[row["id"]] = values, words
-            continue
-        kinds[_kind(row)] += 1
-        if words is not None:
-            new_words.append((len(new), *words))
-        new.append((len(new), *values))
-    columns = *plain, *_IN_JSON
+    columns = tuple(name for name in rows[0] if name != "id") if rows else ()
+    new = [row for row in rows if row["id"] is None]
+    old = [row for row in rows if row["id"] is not None]
+    values_of_old = zip(*_bound(columns, old).values(), strict=True)
     return Prepared(
-        rows_of(("id", *columns), new),
-        rows_of(WORD_COLUMNS, new_words),
-        kinds,
+        rows_of("id", range(len(new)), _bound(columns, new)),
+        rows_of_words({n: words for n, row in enumerate(new) if (words := words_of_row(row))}),
+        Counter(map(_kind, new)),
         columns,
-        old,
+        {
+            row["id"]: (values, words_of_row(row))
+            for row, values in zip(old, values_of_old, strict=True)
+        },
         types_of(row["attributes"] for row in rows if row["state"] == "live"),
     )
 
 
-def rows_of(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Rows:
-    """`rows` have a value for each of the columns; the first is a number of their own."""
-    if not rows:
-        return Rows(columns, (), {})
-    first, *others = zip(columns, zip(*rows, strict=True), strict=True)
+def _bound(columns: Sequence[str], rows: Sequence[Row]) -> dict[str, Sequence[Any]]:
+    """The values of each column as SQLite takes them."""
+    return {
+        name: [None if row[name] is None else to_json(row[name]) for row in rows]
+        if name in _IN_JSON
+        else [row[name] for row in rows]
+        for name in columns
+    }
+
+
+def rows_of(name: str, numbers: Sequence[int], columns: Mapping[str, Sequence[Any]]) -> Rows:
+    """Of columns, and one called `name` before them, in which each row has a number of its own."""
+    if not numbers:
+        return Rows((name,), (), {})
     # By ==, as no column holds both 1 and 1.0.
-    common = {name: of[0] for name, of in others if of.count(of[0]) == len(of)}
-    varying = dict([first, *((name, of) for name, of in others if name not in common)])
-    values = chain.from_iterable(zip(*varying.values(), strict=True))
-    return Rows(tuple(varying), tuple(values), common)
+    common = {
+        name: of[0]
+        for name, of in columns.items()
+        if of[0] == of[-1] and of.count(of[0]) == len(of)
+    }
+    varying = {name: numbers, **{name: of for name, of in columns.items() if name not in common}}
+    values = tuple(chain.from_iterable(zip(*varying.values(), strict=True)))
+    return Rows(tuple(varying), values, common)
+
+
+def rows_of_words(words: Mapping[int, Words]) -> Rows:
+    """Rows of `words`, for items by id."""
+    columns = dict(zip(Words._fields, zip(*words.values(), strict=True), strict=False))
+    return rows_of("rowid", list(words), columns)
 
 
 def words_of_row(row: Row) -> Words | None:

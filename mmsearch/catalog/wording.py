@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import sqlalchemy as sa
 
 from mmsearch.catalog.database import insert_rows, set_fact
-from mmsearch.catalog.prepared import WORD_COLUMNS, Rows, Words, rows_of, words_of_row
+from mmsearch.catalog.prepared import Rows, Words, rows_of_words, words_of_row
 
 # Which change last altered the words; changes of numbers and vectors leave them alone.
 WORDS_SEQ = "words_seq"
@@ -51,11 +51,11 @@ def replace_words(
     """Part of a transaction: what differs between the words that some items had and their new
     ones, by id."""
     gone = [(item, *words) for item, words in old.items() if new.get(item) != words]
-    come = [(item, *words) for item, words in new.items() if old.get(item) != words]
+    come = {item: words for item, words in new.items() if old.get(item) != words}
     if gone:
         connection.exec_driver_sql(_FORGET, gone)
         set_fact(connection, WORDS_SEQ, str(seq))
-    insert_words(connection, seq, rows_of(WORD_COLUMNS, come))
+    insert_words(connection, seq, rows_of_words(come))
 
 
 def insert_words(connection: sa.Connection, seq: int, words: Rows, counted_from: int = 0) -> None:

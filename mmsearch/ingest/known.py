@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from mmsearch.catalog.catalog import Catalog
 from mmsearch.catalog.records import StoredItem
@@ -34,6 +34,10 @@ class Known:
         if self._whole or self._fingerprint is None or name in self._unseen:
             return False
         return self._catalog.spaces.row(*name, self._fingerprint) is not None
+
+    def lacking(self, texts: Mapping[bytes, str]) -> dict[bytes, str]:
+        """Those of the texts, by digest, that have no vector."""
+        return {digest: text for digest, text in texts.items() if ("text", digest) not in self}
 
     def update(self, names: Iterable[Name]) -> None:
         self._seen.update(names)

@@ -12,7 +12,6 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from mmsearch import collector
@@ -24,6 +23,7 @@ from mmsearch.images import Contents, decode, read
 from mmsearch.ingest.embed import Embedder, Encoding, Names
 from mmsearch.ingest.kept import keep_picture
 from mmsearch.ingest.known import Known, text_digest
+from mmsearch.ingest.new_items import NewItems, item_row
 from mmsearch.ingest.plan import HANDED_OVER, Todo, has_own_key, told_and_given
 from mmsearch.layout import Layout
 from mmsearch.pool import in_order
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 # A batch is committed when so many things were encoded for it, or with so many items: what has its
 # vectors already is read again in a moment after a crash, and each commit waits for the disk.
 ITEMS_PER_COMMIT = 1000
-KNOWN_PER_COMMIT = 50_000
+KNOWN_PER_COMMIT = 20_000
 # Requests for pictures on the web at the same time: they wait, and take no core meanwhile.
 FETCHES = 8
 
@@ -58,6 +58,19 @@ class _Decoded:
     pixels: npt.NDArray[np.uint8] | None = None
     error: str | None = None
     seconds: float = 0.0
+    items = 1
+
+
+@dataclass
+class _New:
+    """Many new items, and those of their texts that have no vector yet."""
+
+    block: NewItems
+    texts: dict[bytes, str]
+
+    @property
+    def items(self) -> int:
+        return len(self.block)
 
 
 @dataclass
@@ -109,14 +122,16 @@ class Pipeline:
         decoded = self._decoded(todo) if any(map(has_picture, todo)) else self._as_given(todo)
         self._commit_all(decoded, vanished, self._done + len(todo))
 
-    def run_rows(self, rows: Iterable[Todo]) -> None:
+    def run_rows(self, rows: Iterable[Todo | NewItems]) -> None:
         """Commit what has no pictures while more of it is found."""
         self._commit_all(self._as_given(rows), {}, None)
 
-    def _commit_all(self, found: Iterable[_Decoded], vanished: Vanished, total: int | None) -> None:
-        batch: list[_Decoded] = []
-        pixels = texts = 0
-        encoding: deque[tuple[list[_Decoded], Encoding]] = deque()
+    def _commit_all(
+        self, found: Iterable[_Decoded | _New], vanished: Vanished, total: int | None
+    ) -> None:
+        batch: list[_Decoded | _New] = []
+        count = pixels = texts = 0
+        encoding: deque[tuple[list[_Decoded | _New], Encoding]] = deque()
         committing: deque[tuple[int, Future[None]]] = deque()
 
         def finish() -> None:
@@ -134,20 +149,24 @@ class Pipeline:
             names, vectors = encoded.result()
             finish()
             task = committer.submit(self._commit, write, names, vectors, outcomes)
-            committing.append((len(items), task))
+            committing.append((sum(one.items for one in items), task))
 
         # On its way out, with Ctrl-C too, it waits for what is being committed.
         with ThreadPoolExecutor(1, thread_name_prefix="commit") as committer:
-            for decoded in found:
-                batch.append(decoded)
-                pixels += decoded.pixels is not None
-                self._tally.decoded += decoded.pixels is not None
-                self._tally.decode_s += decoded.seconds
-                texts += self._lacks_text(decoded)
+            for one in found:
+                batch.append(one)
+                count += one.items
+                if isinstance(one, _New):
+                    texts += len(one.texts)
+                else:
+                    pixels += one.pixels is not None
+                    self._tally.decoded += one.pixels is not None
+                    self._tally.decode_s += one.seconds
+                    texts += self._lacks_text(one)
                 full = pixels and pixels >= self._embedder.encoder.batch_size
-                if full or pixels + texts >= ITEMS_PER_COMMIT or len(batch) >= KNOWN_PER_COMMIT:
+                if full or pixels + texts >= ITEMS_PER_COMMIT or count >= KNOWN_PER_COMMIT:
                     encoding.append((batch, self._start(batch)))
-                    batch, pixels, texts = [], 0, 0
+                    batch, count, pixels, texts = [], 0, 0, 0
                     # The next batch keeps the encoder busy while the one before is committed.
                     if len(encoding) > 1 or not encoding[0][1].names:
                         commit_first()
@@ -157,11 +176,14 @@ class Pipeline:
                 commit_first()
             finish()
 
-    def _start(self, batch: list[_Decoded]) -> Encoding:
+    def _start(self, batch: list[_Decoded | _New]) -> Encoding:
         """Begin to encode what has no vector yet, nor is being encoded."""
         images: dict[bytes, npt.NDArray[np.uint8]] = {}
         texts: dict[bytes, str] = {}
         for one in batch:
+            if isinstance(one, _New):
+                texts.update(self._known.lacking(one.texts))
+                continue
             if one.error is not None:
                 continue
             if one.pixels is not None and one.image_digest is not None:
@@ -185,15 +207,25 @@ class Pipeline:
             window=lambda: self._embedder.in_flight(self._workers),
         )
 
-    def _as_given(self, todo: Iterable[Todo]) -> Iterator[_Decoded]:
+    def _as_given(self, todo: Iterable[Todo | NewItems]) -> Iterator[_Decoded | _New]:
         """Without pictures nothing is read: threads would only cost."""
         rest = iter(todo)
         while True:
+            part: list[_Decoded | _New] = []
+            count = 0
             with collector.paused():
-                part = [self._decode(one) for one in islice(rest, KNOWN_PER_COMMIT)]
+                for one in rest:
+                    given = self._new(one) if isinstance(one, NewItems) else self._decode(one)
+                    part.append(given)
+                    count += given.items
+                    if count >= KNOWN_PER_COMMIT:
+                        break
             if not part:
                 return
             yield from part
+
+    def _new(self, block: NewItems) -> _New:
+        return _New(block, self._known.lacking(block.texts))
 
     def _decode(self, one: Todo) -> _Decoded:
         source, old = one
@@ -231,13 +263,20 @@ class Pipeline:
             return source
         return replace(source, path=keep_picture(contents, self._layout))
 
-    def _placed(self, batch: Sequence[_Decoded], vanished: Vanished) -> tuple[Write, Counter[str]]:
+    def _placed(
+        self, batch: Sequence[_Decoded | _New], vanished: Vanished
+    ) -> tuple[Write, Counter[str]]:
         """What is to be written of a batch, and how many items had which outcome."""
         write = Write()
         rows: list[dict[str, Any]] = []
         outcomes: Counter[str] = Counter()
         with collector.paused():
             for one in batch:
+                if isinstance(one, _New):
+                    write.prepared += [prepare(rows), one.block.prepared]
+                    rows = []
+                    outcomes["added"] += one.items
+                    continue
                 if one.error is not None:
                     self._fail(one, write)
                     continue
@@ -247,7 +286,7 @@ class Pipeline:
                 outcomes[outcome] += 1
                 rows.append(row)
                 write.recovered.append(one.source.key)
-            write.prepared = [prepare(rows)]
+            write.prepared.append(prepare(rows))
         return write, outcomes
 
     def _commit(self, write: Write, names: Names, vectors: Vectors, outcomes: Counter[str]) -> None:
@@ -271,23 +310,15 @@ class Pipeline:
             outcome = "changed"
         return (
             outcome,
-            {
-                "id": old.id if old else None,
-                "key": source.key,
-                "state": "live",
-                "origin": source.origin,
-                "group": source.group,
-                "path": key_of(source.path, self._base) if source.path else None,
-                "text": source.text,
-                "attributes": attributes,
-                "told": told,
-                "image_digest": one.image_digest,
-                "text_digest": one.text_digest,
-                "picture_of": source.picture_of,
-                "url": source.url,
-                "size_bytes": source.stamp.size_bytes,
-                "mtime_ns": source.stamp.mtime_ns,
-            },
+            item_row(
+                source,
+                attributes,
+                id=old.id if old else None,
+                path=key_of(source.path, self._base) if source.path else None,
+                told=told,
+                image_digest=one.image_digest,
+                text_digest=one.text_digest,
+            ),
         )
 
     def _vanished(self, one: _Decoded, vanished: Vanished) -> StoredItem | None:

@@ -14,6 +14,7 @@ from mmsearch.catalog.records import StoredItem
 from mmsearch.errors import RootError
 from mmsearch.ingest.attributes import merged
 from mmsearch.ingest.known import Known, text_digest
+from mmsearch.ingest.new_items import NewItems
 from mmsearch.scan import Scan, key_of
 from mmsearch.tables.files import is_table_name
 from mmsearch.types import Failure, OnProgress, Progress, Source
@@ -48,25 +49,31 @@ def plan_scan(
     *,
     allow_empty: bool,
     on_progress: OnProgress,
-) -> Iterator[Todo]:
+) -> Iterator[Todo | NewItems]:
     """What is to do, as it is found; all else goes into `plan`, which is whole in the end.
 
     `stored`: the catalog's items by key. Raises RootError, in the end, where a root is suddenly
     empty.
     """
     failed = catalog.known_failures()
+    everything_is_new = not stored and not failed
     seen: set[str] = set()
     origins: set[str] = set()
     retried: set[str] = set()
     failing: set[str | None] = set()
     coming: set[str | None] = set()  # their further pictures come in with them, not before
     shown: list[Path] = []  # pictures that rows of tables show
-    for count, found in enumerate(scan, 1):
+    for count, found in enumerate(scan.in_blocks(NewItems if everything_is_new else None), 1):
         if isinstance(found, Failure):
             plan.failures.append(found)
             continue
+        if isinstance(found, NewItems):
+            seen.update(found.keys)
+            on_progress(Progress("scan", len(seen)))
+            yield found
+            continue
         if count % 1000 == 0:
-            on_progress(Progress("scan", count))
+            on_progress(Progress("scan", len(seen)))
         if found.key in seen:  # two roots that overlap
             continue
         if found.picture_of in failing:  # a picture of an item that is not there

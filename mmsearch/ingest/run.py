@@ -17,6 +17,7 @@ from mmsearch.catalog.catalog import Catalog
 from mmsearch.catalog.records import EncoderInfo, StoredItem, Write
 from mmsearch.ingest.embed import Embedder
 from mmsearch.ingest.known import Known
+from mmsearch.ingest.new_items import NewItems
 from mmsearch.ingest.pipeline import (
     KNOWN_PER_COMMIT,
     Pipeline,
@@ -170,7 +171,7 @@ class Ingest:
         )
 
     def _find(
-        self, found: Iterator[Todo], plan: Plan, pipeline: Pipeline, *, first_run: bool
+        self, found: Iterator[Todo | NewItems], plan: Plan, pipeline: Pipeline, *, first_run: bool
     ) -> bool:
         """Note all that is found in `plan`; True if interrupted.
 
@@ -179,9 +180,9 @@ class Ingest:
         wait until all are known: to decode and encode them takes much longer than to find them.
         """
 
-        def rows() -> Iterator[Todo]:
+        def rows() -> Iterator[Todo | NewItems]:
             for todo in found:
-                if has_picture(todo):
+                if not isinstance(todo, NewItems) and has_picture(todo):
                     plan.todo.append(todo)
                     return
                 yield todo
@@ -190,7 +191,10 @@ class Ingest:
             if first_run:
                 pipeline.run_rows(rows())
             with collector.paused():
-                plan.todo += found
+                for one in found:
+                    plan.todo += (
+                        ((source, None) for source in one) if isinstance(one, NewItems) else [one]
+                    )
         except KeyboardInterrupt:
             return True
         return False

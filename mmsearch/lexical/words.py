@@ -30,6 +30,8 @@ _UNSPACED = re.compile(
     "\u3099-\u309a\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
     "\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff]+"
 )
+_WORDLESS = frozenset((int, float, bool, type(None)))
+_APART = " \n "  # between strings that are no phrase together
 _ASCII_WORDS = re.compile("[a-z0-9]+")
 
 
@@ -64,16 +66,21 @@ def searchable_names(attributes: Mapping[str, Any]) -> str:
     Numbers and truths are for filters; web addresses and strings of over MAX_ATTRIBUTE characters
     would only find by accident.
     """
-    found: list[str] = []
-    for value in attributes.values():
-        if isinstance(value, str):
-            found.append(value)
-        elif isinstance(value, (list, tuple)):
-            found += [one for one in value if isinstance(one, str)]
-    together = " \n ".join(found)
+    found = [value for value in attributes.values() if type(value) not in _WORDLESS]
+    try:
+        together = _APART.join(found)
+    except TypeError:  # not strings alone
+        found = [one for value in found for one in _strings(value)]
+        together = _APART.join(found)
     if together.isascii() and _is_worded(together):  # so is each of them, and handed over as it is
         return together
-    return " \n ".join([searchable(text) for text in found if _is_worded(text)])
+    return _APART.join([searchable(text) for text in found if _is_worded(text)])
+
+
+def _strings(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    return [one for one in value if isinstance(one, str)] if isinstance(value, list | tuple) else []
 
 
 def may_differ(new: Mapping[str, Any], old: Mapping[str, Any]) -> bool:

@@ -12,11 +12,11 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mmsearch import collector
 from mmsearch.errors import TableError
@@ -34,14 +34,23 @@ sys.path[:] = json.loads(sys.argv.pop(1))
 from mmsearch.tables.ahead import main
 main()"""
 
+_Made = TypeVar("_Made")
+
 _of_source = attrgetter(*Source.__slots__)  # a tuple is pickled several times as fast
 
 
 def rows_read_ahead(
-    path: Path, base_key: str, claimed: set[str] | None = None
-) -> Iterator[Source | Failure]:
-    """What sources.rows_to_sources gives; from another process where the table is large."""
-    started = _start(path, base_key) if _is_large(path) else None
+    path: Path,
+    base_key: str,
+    claimed: set[str] | None = None,
+    make: Callable[[Sequence[Source]], _Made] | None = None,
+) -> Iterator[Source | Failure | _Made]:
+    """What sources.rows_to_sources gives; from another process where the table is large.
+
+    That process can `make` (a function of a module) something else of sources without pictures,
+    which comes, for each thousand rows or less, in their place and after their failures.
+    """
+    started = _start(path, base_key, make) if _is_large(path) else None
     if started is None:
         yield from rows_to_sources(path, base_key, claimed)
         return
@@ -51,11 +60,13 @@ def rows_read_ahead(
         with process, open(reading, "rb") as pipe:
             end = None
             while end is None:
-                rows, pictures, end = pickle.load(pipe)
+                rows, made, pictures, end = pickle.load(pipe)
                 if claimed is not None:
                     claimed.update(pictures)
                 for one in rows:
                     yield Source(*one) if len(one) > 2 else Failure(*one)
+                if made is not None:
+                    yield made
     except (EOFError, pickle.UnpicklingError) as error:  # it ended between two lists, or within one
         raise TableError(
             f"{shown(path)}: the process that read it ended with status {process.returncode}; "
@@ -73,7 +84,9 @@ def _is_large(path: Path) -> bool:
         return False  # its reader says why
 
 
-def _start(path: Path, base_key: str) -> tuple[subprocess.Popen[bytes], int] | None:
+def _start(
+    path: Path, base_key: str, make: Callable[..., Any] | None
+) -> tuple[subprocess.Popen[bytes], int] | None:
     """The process, and where to read what it sends; None where there can be none.
 
     It sends through a pipe of its own, as anything may be printed while Python starts.
@@ -83,7 +96,8 @@ def _start(path: Path, base_key: str) -> tuple[subprocess.Popen[bytes], int] | N
     # Modules are found as here, wherever the current folder is by now.
     modules = [*filter(None, map(str, sys.path)), str(Path(__file__).parents[2])]
     reading, writing = os.pipe()
-    table = str(path), base_key, str(csv.field_size_limit()), str(writing)
+    by_name = pickle.dumps(make, protocol=0).decode()  # as text, which that protocol is
+    table = str(path), base_key, by_name, str(csv.field_size_limit()), str(writing)
     try:
         _widen(reading)
         process = subprocess.Popen(
@@ -109,25 +123,40 @@ def _widen(pipe: int) -> None:
 
 
 def main() -> None:
-    """The process: sends (rows, pictures that they claimed, None), at last with how it ended."""
-    path, base_key, longest_cell, writing = sys.argv[1:]
+    """The process: sends (rows, what was made of others, pictures that they claimed, None), at last
+    with how it ended."""
+    path, base_key, make, longest_cell, writing = sys.argv[1:]
     csv.field_size_limit(int(longest_cell))
     with suppress(BrokenPipeError), open(int(writing), "wb") as pipe, collector.paused():
-        for sent in _all_of(Path(path), base_key):
+        for sent in _all_of(Path(path), base_key, pickle.loads(make.encode())):
             pickle.dump(sent, pipe, pickle.HIGHEST_PROTOCOL)
 
 
-def _all_of(path: Path, base_key: str) -> Iterator[Any]:
+def _all_of(path: Path, base_key: str, make: Callable[..., Any] | None) -> Iterator[Any]:
     claimed: set[str] = set()
     reason = cause = None
-    rows: list[tuple[Any, ...]] = []
+    found: list[Source | Failure] = []
     try:
         for one in rows_to_sources(path, base_key, claimed):
-            rows.append(_of_source(one) if isinstance(one, Source) else (one.key, one.reason))
-            if len(rows) == _ROWS:
-                yield rows, list(claimed), None
-                rows = []
+            found.append(one)
+            if len(found) == _ROWS:
+                yield *_sent(found, make), list(claimed), None
+                found = []
                 claimed.clear()
     except TableError as exc:
         reason, cause = str(exc), None if exc.__cause__ is None else str(exc.__cause__)
-    yield rows, list(claimed), (reason, cause)
+    yield *_sent(found, make), list(claimed), (reason, cause)
+
+
+def _sent(
+    found: Sequence[Source | Failure], make: Callable[..., Any] | None
+) -> tuple[list[tuple[Any, ...]], Any]:
+    """Rows, and what was made of all that are none."""
+    made = None
+    if make is not None:
+        sources = [one for one in found if isinstance(one, Source)]
+        if sources and not any(one.path or one.url for one in sources):
+            made = make(sources)
+            found = [one for one in found if isinstance(one, Failure)]
+    rows = [_of_source(one) if isinstance(one, Source) else (one.key, one.reason) for one in found]
+    return rows, made

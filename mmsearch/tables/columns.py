@@ -88,8 +88,13 @@ def take_there(rest: Row, columns: Sequence[str]) -> Any:
     """`take_first` of columns that are all there."""
     found = None
     for name in columns:
-        value = python_value(rest[name])
-        if not value.strip() if isinstance(value, str) else value is None or value == []:
+        value = rest[name]
+        if isinstance(value, str):
+            empty = not value or value.isspace()
+        else:
+            value = python_value(value)
+            empty = value is None or value == []
+        if empty:
             del rest[name]
         elif found is None:
             found = value

@@ -34,7 +34,7 @@ def typed_cells(cells: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-@lru_cache(maxsize=4096)  # brands, sizes and stocks repeat
+@lru_cache(maxsize=16_384)  # brands, sizes and stocks repeat
 def _short_cell(cell: str) -> Any:
     return _read_cell(cell)
 
