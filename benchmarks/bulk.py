@@ -170,16 +170,19 @@ def ceiling(folder: Path, table: Path, changes: Path) -> Iterator[tuple[str, flo
         )
 
     def remove(part: Sequence[Any]) -> None:
-        connection.executemany("DELETE FROM words WHERE rowid = ?", part)
+        connection.executemany(
+            "INSERT INTO words (words, rowid, text, names, \"key\") VALUES ('delete', ?, ?, ?, ?)",
+            part,
+        )
         connection.executemany(
             "UPDATE items SET state = 'removed', \"key\" = NULL, text = NULL, attributes = '{}',"
             " told = NULL, seq = 3, content_seq = 3 WHERE id = ?",
-            part,
+            [(number,) for number, *_ in part],
         )
 
     yield "insert", *timed(lambda: in_batches(rows, insert))
     yield "update", *timed(lambda: in_batches(new, update))
-    half = [(number,) for number in range(1, len(rows) + 1, 2)]
+    half = [words for _, words in rows[::2]]
     yield "remove", *timed(lambda: in_batches(half, remove))
     connection.close()
 

@@ -186,6 +186,11 @@ def test_importing_mmsearch_loads_nothing_heavy() -> None:
     assert loaded_by("import mmsearch") == set()
 
 
+def test_the_process_that_reads_tables_loads_nothing_heavy() -> None:
+    run = "import mmsearch.tables.ahead, mmsearch.ingest.new_items"
+    assert loaded_by(run) == set()
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["query", "--help"], ["--version"]])
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     run = f"""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
-from mmsearch.catalog.catalog import Catalog
-from mmsearch.catalog.records import StoredItem
 from mmsearch.types import MODALITIES, Modality, Source
+
+if TYPE_CHECKING:
+    from mmsearch.catalog.catalog import Catalog
+    from mmsearch.catalog.records import StoredItem
 
 Name = tuple[Modality, bytes]  # of a vector: the digest of a picture or of a text
 
