@@ -67,7 +67,7 @@ def plan_scan(
         if isinstance(found, Failure):
             plan.failures.append(found)
             continue
-        if isinstance(found, NewItems):
+        if isinstance(found, NewItems):  # where nothing is stored yet, so nothing can be missing
             seen.update(found.keys)
             on_progress(Progress("scan", len(seen)))
             yield found
