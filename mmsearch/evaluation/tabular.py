@@ -19,6 +19,7 @@ from mmsearch.tables.columns import (
     take_name,
 )
 from mmsearch.tables.files import TableProblem, read_table
+from mmsearch.tables.sources import as_one_text
 from mmsearch.tables.values import clean_text
 
 _SPLIT = "split"
@@ -75,9 +76,9 @@ def _entry(path: Path, number: int, row: Mapping[str, Any]) -> tuple[bool, Entry
     image = first(IMAGE_COLUMNS)
     captions = _texts(first(TEXT_COLUMNS))
     if not captions:
-        parts = [str(by_name[c]) for c in JOINED_COLUMNS if not _empty(by_name.get(c))]
-        captions = (clean_text(". ".join(part.strip().rstrip(".") for part in parts)),)
-        captions = captions if parts else ()
+        parts = [clean_text(str(by_name[c])) for c in JOINED_COLUMNS if not _empty(by_name.get(c))]
+        text = as_one_text(parts)  # as it is indexed
+        captions = () if text is None else (text,)
     if image is None and not captions:
         raise InputError(f"{path}: row {number}: neither a picture nor a text")
     name = None if image is None else str(image).strip()

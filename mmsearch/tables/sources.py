@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -167,9 +167,14 @@ def take_text(rest: Row, columns: Columns) -> str | None:
     for name in columns.joined:
         if (part := take_there(rest, (name,))) is not None:
             texts.append(clean_text(str(part)))
-    if len(texts) == 1:
-        return texts[0] or None
-    return ". ".join([*(t.rstrip(".") for t in texts[:-1]), *texts[-1:]]) or None
+    return as_one_text(texts)
+
+
+def as_one_text(parts: Sequence[str]) -> str | None:
+    """Title, description, ... as the sentences of one text; None for no words."""
+    if len(parts) == 1:
+        return parts[0] or None
+    return ". ".join([*(part.rstrip(".") for part in parts[:-1]), *parts[-1:]]) or None
 
 
 def _take_pictures(rest: Row, columns: Columns, table: Path) -> list[Any]:

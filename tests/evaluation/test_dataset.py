@@ -11,6 +11,8 @@ import pytest
 from mmsearch.errors import InputError, UsageError
 from mmsearch.evaluation import pictures
 from mmsearch.evaluation.dataset import read_dataset
+from mmsearch.tables.sources import rows_to_sources
+from mmsearch.types import Source
 from tests.evaluation import worlds
 
 
@@ -228,6 +230,21 @@ def test_keys_of_a_table_are_those_that_the_collection_gives_it(tmp_path: Path) 
     red, blue = read_dataset(tmp_path / "t.jsonl").entries
     assert (red.id, red.group) == ("7", "3")
     assert (blue.id, blue.group) == ("blue.png", None)
+
+
+@pytest.mark.parametrize(
+    ("title", "description"), [("Red shoe.", "Soft."), ("Red shoe", ""), ("", "Soft."), (".", "")]
+)
+def test_title_and_description_are_the_text_that_is_indexed(
+    tmp_path: Path, title: str, description: str
+) -> None:
+    worlds.pictures(tmp_path)
+    table = tmp_path / "t.csv"
+    table.write_text(f"image,title,description\nred.png,{title},{description}\n")
+    (source,) = rows_to_sources(table, "t.csv")
+    assert isinstance(source, Source)
+    (entry,) = read_dataset(table).entries
+    assert entry.captions == (source.text,)
 
 
 def test_rows_of_a_picture_may_differ_in_what_is_not_asked(tmp_path: Path) -> None:
