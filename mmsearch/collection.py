@@ -557,8 +557,13 @@ class Collection:
 
         def text_tower() -> tuple[EncoderInfo, TextEncoder] | None:
             own = self._catalog.encoder()
-            tower = None if own is None else self._encoders.kept_text_tower(own)
-            return None if own is None or tower is None else (own, tower)
+            if own is not None:
+                tower = self._encoders.kept_text_tower(own)
+                return None if tower is None else (own, tower)
+            new = self._encoders.own_text_tower(model or DEFAULT_MODEL)
+            if new is not None:
+                self._catalog.spaces.begin(new[0])
+            return new
 
         # Whoever says how to encode gets the whole encoder, set up like that.
         settled = precision is not None or device is not None

@@ -99,6 +99,17 @@ class Encoders:
 
         return open_text_tower(info.fingerprint, info.name)
 
+    def own_text_tower(self, name: str) -> tuple[EncoderInfo, TextEncoder] | None:
+        """The same of a model that no space is known of yet, with what its space will be."""
+        if self._given:
+            return None
+        from mmsearch.encoders.text_tower import open_own_tower
+
+        tower = open_own_tower(name)
+        if tower is None:
+            return None
+        return EncoderInfo(name, tower.fingerprint, tower.dim), tower
+
     def keep_text_tower(self, encoder: Encoder) -> None:
         """Write the text tower for queries without torch, unless it is there or was given."""
         if any(encoder is one for one in self._given):

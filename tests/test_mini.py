@@ -70,6 +70,27 @@ with mmsearch.open(sys.argv[1]) as collection:
     assert done.returncode == 0, done.stderr
 
 
+def test_a_first_run_of_a_few_texts_takes_no_torch(tmp_path: Path) -> None:
+    (tmp_path / "notes.csv").write_text("key,text\n1,a red car\n2,a lilac umbrella\n")
+    code = """
+import sys, mmsearch
+with mmsearch.open("c", create=True) as collection:
+    assert collection.index(["notes.csv"]).encoded_texts == 2
+    assert collection.search("umbrella", to="text", mode="vector", k=1)[0].key == "2"
+    assert "torch" not in sys.modules, "texts took torch"
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    with mmsearch.open(tmp_path / "c") as collection:
+        assert collection.index([SAMPLE / "photos/red-car-wooden-table.jpg"]).added == 1
+        best = collection.search("a red car", to="image", mode="vector", k=1)
+        assert len(best) == 1
+        assert collection.status().model == "mini"
+        assert collection.check().problems == ()
+
+
 def test_many_texts_take_the_whole_encoder(
     shop: mmsearch.Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,6 +38,7 @@ __all__ = [
     "cache_folder",
     "export_text_tower",
     "keep_text_tower",
+    "open_own_tower",
     "open_text_tower",
     "tower_folder",
 ]
@@ -57,15 +58,17 @@ def open_text_tower(fingerprint: str, name: str) -> TextEncoder | None:
         return read_kept(fingerprint)
     if (adapted := adapter_folder(name)) is not None:
         return _open_adapted(adapted, fingerprint)
+    tower = open_own_tower(name)
+    return tower if tower is not None and tower.fingerprint == fingerprint else None
+
+
+def open_own_tower(name: str) -> TextEncoder | None:
+    """The tower of a model whose own folder tells its fingerprint (model_source.own_folder)."""
     folder = own_folder(name)
-    if folder is None:
-        return None
     try:
-        if folder_fingerprint(folder) == fingerprint:
-            return _read_own(folder, fingerprint)
-    except Exception:  # noqa: BLE001  likewise: torch will do
+        return None if folder is None else _read_own(folder, folder_fingerprint(folder))
+    except Exception:  # noqa: BLE001  damaged, see open_text_tower: torch will say what is wrong
         return None
-    return None
 
 
 def export_text_tower(encoder: OpenClipEncoder | AdaptedEncoder) -> Path | None:
