@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
@@ -176,8 +176,10 @@ class Collection:
             raise UsageError("nothing to index: name at least one folder or file")
         with self._ingesting(
             model, device, batch_size, workers, url_hosts, on_progress, precision
-        ) as (run, notes):
+        ) as (run, notes, note):
             report = run.run([Path(path) for path in paths], allow_empty=allow_empty)
+            if report.added or report.changed:
+                _note_mixed(self._catalog.attribute_types(), note)
             drop_unused_pictures(run.replaced, self._catalog, self._layout)
             self._answers.save_old_snapshots(on_progress)
         return replace(report, notes=tuple(notes))
@@ -210,6 +212,7 @@ class Collection:
         with self._ingesting(model, device, batch_size, workers, url_hosts, on_progress) as (
             run,
             notes,
+            _,
         ):
             kept: set[bytes] = set()
             report = run.take(rows_to_items(rows, self._layout, kept))
@@ -529,8 +532,8 @@ class Collection:
         url_hosts: Sequence[str],
         on_progress: OnProgress | None,
         precision: WantedPrecision | None = None,
-    ) -> Iterator[tuple[Ingest, list[str]]]:
-        """A run under the writer's lock, and the notes that it will have made."""
+    ) -> Iterator[tuple[Ingest, list[str], Callable[[str], None]]]:
+        """A run under the writer's lock, the notes that it will have made, and what makes one."""
         from mmsearch.ingest.run import Ingest
 
         _require_positive(batch_size=batch_size, workers=workers)
@@ -577,7 +580,7 @@ class Collection:
                 url_hosts=url_hosts,
                 on_progress=on_progress,
             )
-            yield run, notes
+            yield run, notes, note
             if precision is not None and run.encoder is not None:
                 self._keep_precision(run.encoder)
 
@@ -629,6 +632,16 @@ def _notes(on_progress: OnProgress | None) -> tuple[list[str], Callable[[str], N
             on_progress(Progress(f"note: {message}"))
 
     return notes, note
+
+
+def _note_mixed(types: Mapping[str, Set[str]], note: Callable[[str], None]) -> None:
+    for name, of_name in sorted(types.items()):
+        mixed = sorted(of_name & {"boolean", "number", "string"})
+        if len(mixed) > 1:
+            note(
+                f"{name!r} is a {' in some items, a '.join(mixed)} in others: a filter finds those "
+                "of the type that it compares with; give all cells of the column one type"
+            )
 
 
 def _require_positive(**numbers: int | None) -> None:

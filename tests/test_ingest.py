@@ -496,6 +496,21 @@ def test_rows_come_first_and_pictures_when_all_are_known(
     assert sorted(commits) == commits
 
 
+def test_a_column_of_several_types_is_noted_when_it_comes(
+    tmp_path: Path, collection: mmsearch.Collection
+) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("key,text,price,stock,on\n1,red,9.5,1,true\n2,blue,n/a,,1\n3,red,8,2,yes\n")
+    notes = collection.index([table]).notes
+    assert [note.split(":")[0] for note in notes] == [
+        "'on' is a boolean in some items, a number in some items, a string in others",
+        "'price' is a number in some items, a string in others",
+    ]
+    assert collection.index([table]).notes == ()
+    table.write_text("key,text,price,stock,on\n1,red,9.5,1,true\n2,blue,7,,false\n")
+    assert collection.index([table]).notes == ()
+
+
 def test_nothing_to_index_is_an_error(collection: mmsearch.Collection) -> None:
     with pytest.raises(UsageError, match="name at least one folder"):
         collection.index([])
