@@ -7,9 +7,13 @@ import shutil
 import sqlite3
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import mmsearch
 from mmsearch.errors import (
@@ -509,6 +513,46 @@ def test_a_column_of_several_types_is_noted_when_it_comes(
     assert collection.index([table]).notes == ()
     table.write_text("key,text,price,stock,on\n1,red,9.5,1,true\n2,blue,7,,false\n")
     assert collection.index([table]).notes == ()
+
+
+def stored_beside(collection: mmsearch.Collection) -> list[list[Any]]:
+    """The words and counts of the items, and the items, by key."""
+    with closing(sqlite3.connect(collection.path / "catalog.sqlite3")) as connection:
+        return [
+            connection.execute(query).fetchall()
+            for query in (
+                'SELECT items."key", term, col, offset FROM postings JOIN items ON items.id = doc'
+                " ORDER BY 1, 2, 3, 4",
+                "SELECT * FROM tallies WHERE items > 0 ORDER BY 1, 2, 3, 4",
+                """SELECT "key", state, text, "group", attributes FROM items ORDER BY 1""",
+            )
+        ]
+
+
+cells = st.tuples(
+    st.sampled_from(["red", "blue shoe", "Größe"]),
+    st.sampled_from(["", "1", "2.5", "true", "new", "new shoe"]),
+    st.sampled_from(["", "3", "4"]),
+    st.sampled_from(["", "g"]),
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.lists(cells, min_size=3, max_size=3), min_size=2, max_size=4))
+def test_what_stands_beside_the_items_follows_every_change_of_a_table(
+    tmp_path_factory: pytest.TempPathFactory, versions: list[list[tuple[str, ...]]]
+) -> None:
+    folder = tmp_path_factory.mktemp("versions")
+    table = folder / "t.csv"
+    with mmsearch.open(folder / "c", create=True, encoder=ColourEncoder()) as collection:
+        for number, rows in enumerate(versions):
+            lines = [f"k{n}," + ",".join(row) for n, row in enumerate(rows)]
+            table.write_text("\n".join(["key,text,a,b,group", *lines]) + "\n" * number)
+            collection.index([table])
+        kept = stored_beside(collection)
+    with mmsearch.open(folder / "new", create=True, encoder=ColourEncoder()) as collection:
+        collection.index([table])
+        assert kept == stored_beside(collection)
 
 
 def test_nothing_to_index_is_an_error(collection: mmsearch.Collection) -> None:

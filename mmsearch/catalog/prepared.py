@@ -7,20 +7,26 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
 from mmsearch.filters import type_of
-from mmsearch.lexical.words import searchable, searchable_names
+from mmsearch.lexical.words import may_differ, searchable, searchable_names
+
+if TYPE_CHECKING:
+    from mmsearch.catalog.records import StoredItem
 
 Row = Mapping[str, Any]  # of `items`
 Kind = tuple[str, bool, bool, bool]  # what `tallies` counts: state, picture, text, further picture
 
 _IN_JSON = "attributes", "told"
+# What an item keeps where only numbers, pictures, groups or files changed. Not to write its key
+# again spares the index of keys a look.
+_ALIKE = "key", "state", "text", "picture_of"
 
 
 class Words(NamedTuple):
@@ -29,9 +35,6 @@ class Words(NamedTuple):
     text: str
     names: str
     key: str
-
-
-PreparedRow = tuple[tuple[Any, ...], Words | None]
 
 
 @dataclass(frozen=True)
@@ -61,45 +64,77 @@ class Rows:
 
 
 @dataclass(frozen=True)
+class Changed:
+    """Values of these columns for items that are there, by id, and the words of those with some.
+
+    `words` None: they keep those that they had, and are counted as what they were.
+    """
+
+    columns: Sequence[str]
+    values: Mapping[int, tuple[Any, ...]]
+    words: Mapping[int, Words] | None
+
+
+@dataclass(frozen=True)
 class Prepared:
     """Rows of `items` as they are bound to statements.
 
     `new` are items to come, numbered from 0, `words` those of them that have some, and `kinds` how
-    many there are of which kind. `old` are the values of `columns`, and the words, of items that
-    are there, by id. `types` are those of the attributes of live items, by name.
+    many there are of which kind. `types` are those of the attributes of live items, by name.
     """
 
     new: Rows
     words: Rows
     kinds: Mapping[Kind, int]
-    columns: Sequence[str]
-    old: Mapping[int, PreparedRow]
+    changed: Sequence[Changed]
     types: Sequence[tuple[str, str]]
 
     def __len__(self) -> int:
-        return len(self.new) + len(self.old)
+        return len(self.new) + sum(len(some.values) for some in self.changed)
 
 
-def prepare(rows: Sequence[Row]) -> Prepared:
+def prepare(rows: Sequence[Row], alike: Container[int] = ()) -> Prepared:
     """All that can be done for new or changed rows before their transaction begins.
 
     They all have the same columns, and are whole: nothing is kept of what was in their place.
+    `alike`: ids of those that `is_alike` was true of.
     """
-    columns = tuple(name for name in rows[0] if name != "id") if rows else ()
+    columns = [name for name in rows[0] if name != "id"] if rows else []
     new = [row for row in rows if row["id"] is None]
     old = [row for row in rows if row["id"] is not None]
-    values_of_old = zip(*_bound(columns, old).values(), strict=True)
+    others = [row for row in old if row["id"] not in alike]
+    kept = [name for name in columns if name not in _ALIKE]
     return Prepared(
         rows_of("id", range(len(new)), _bound(columns, new)),
         rows_of_words({n: words for n, row in enumerate(new) if (words := words_of_row(row))}),
         Counter(map(_kind, new)),
-        columns,
-        {
-            row["id"]: (values, words_of_row(row))
-            for row, values in zip(old, values_of_old, strict=True)
-        },
+        [
+            Changed(
+                columns,
+                _by_id(columns, others),
+                {row["id"]: words for row in others if (words := words_of_row(row))},
+            ),
+            Changed(kept, _by_id(kept, [row for row in old if row["id"] in alike]), None),
+        ],
         types_of(row["attributes"] for row in rows if row["state"] == "live"),
     )
+
+
+def is_alike(row: Row, old: StoredItem) -> bool:
+    """Whether a row leaves the item its words, and lets it count as what it does."""
+    attributes = row["attributes"]
+    return (
+        all(row[name] == getattr(old, name) for name in _ALIKE)
+        and (row["image_digest"] is None) == (old.image_digest is None)
+        and (row["text_digest"] is None) == (old.text_digest is None)
+        and tuple(attributes) == tuple(old.attributes)  # in the same order
+        and not may_differ(attributes, old.attributes)
+    )
+
+
+def _by_id(columns: Sequence[str], rows: Sequence[Row]) -> dict[int, tuple[Any, ...]]:
+    values = zip(*_bound(columns, rows).values(), strict=True)
+    return dict(zip([row["id"] for row in rows], values, strict=True))
 
 
 def _bound(columns: Sequence[str], rows: Sequence[Row]) -> dict[str, Sequence[Any]]:

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from mmsearch.catalog.database import chunks, insert_rows
-from mmsearch.catalog.prepared import Kind, Prepared, to_json, types_of
+from mmsearch.catalog.prepared import Changed, Kind, Prepared, to_json, types_of
 from mmsearch.catalog.wording import insert_words, learn_types, replace_words, stored_words
 from mmsearch.lexical.words import may_differ, searchable_names
 
@@ -26,17 +26,24 @@ def write_items(connection: sa.Connection, seq: int, rows: Prepared) -> None:
         insert_rows(connection, "items", rows.new, first, seq=seq, content_seq=seq)
         _tally(connection, rows.kinds)
         insert_words(connection, seq, rows.words, first)
-    if rows.old:
-        sets = ", ".join(f'"{name}" = ?' for name in (*rows.columns, "seq", "content_seq"))
-        were = stored_words(connection, rows.old)
-        with _counted(connection, rows.old):
-            connection.exec_driver_sql(
-                f"UPDATE items SET {sets} WHERE id = ?",
-                [(*values, seq, seq, item) for item, (values, _) in rows.old.items()],
-            )
-        words = {item: words for item, (_, words) in rows.old.items() if words is not None}
-        replace_words(connection, seq, were, words)
+    for changed in rows.changed:
+        _change(connection, seq, changed)
     learn_types(connection, rows.types)
+
+
+def _change(connection: sa.Connection, seq: int, changed: Changed) -> None:
+    sets = ", ".join(f'"{name}" = ?' for name in (*changed.columns, "seq", "content_seq"))
+    update = f"UPDATE items SET {sets} WHERE id = ?"
+    values = [(*values, seq, seq, item) for item, values in changed.values.items()]
+    if not values:
+        return
+    if changed.words is None:
+        connection.exec_driver_sql(update, values)
+        return
+    were = stored_words(connection, changed.values)
+    with _counted(connection, changed.values):
+        connection.exec_driver_sql(update, values)
+    replace_words(connection, seq, were, changed.words)
 
 
 def set_state(connection: sa.Connection, seq: int, state: str, ids: Iterable[int]) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mmsearch import collector
 from mmsearch.catalog.catalog import Catalog
-from mmsearch.catalog.prepared import prepare
+from mmsearch.catalog.prepared import is_alike, prepare
 from mmsearch.catalog.records import StoredItem, Write
 from mmsearch.errors import InputError
 from mmsearch.images import Contents, decode, read
@@ -269,11 +269,12 @@ class Pipeline:
         """What is to be written of a batch, and how many items had which outcome."""
         write = Write()
         rows: list[dict[str, Any]] = []
+        alike: set[int] = set()
         outcomes: Counter[str] = Counter()
         with collector.paused():
             for one in batch:
                 if isinstance(one, _New):
-                    write.prepared += [prepare(rows), one.block.prepared]
+                    write.prepared += [prepare(rows, alike), one.block.prepared]
                     rows = []
                     outcomes["added"] += one.items
                     continue
@@ -285,8 +286,10 @@ class Pipeline:
                 outcome, row = self._row(one, vanished)
                 outcomes[outcome] += 1
                 rows.append(row)
+                if one.old is not None and is_alike(row, one.old):
+                    alike.add(one.old.id)
                 write.recovered.append(one.source.key)
-            write.prepared.append(prepare(rows))
+            write.prepared.append(prepare(rows, alike))
         return write, outcomes
 
     def _commit(self, write: Write, names: Names, vectors: Vectors, outcomes: Counter[str]) -> None:
