@@ -49,6 +49,9 @@ def repair(catalog: Catalog, layout: Layout, save_snapshots: Callable[[], None])
             if space.state != "current":
                 cure = f"`mmsearch reindex` to {space.encoder.name} encodes them again"
             repaired.append(f"{lost} vectors forgotten: {cure}")
+    if catalog.words_are_astray():
+        catalog.make_words_anew()
+        repaired.append("words of all items indexed anew")
     info = catalog.encoder()
     if info is not None:
         for modality in MODALITIES:
@@ -62,6 +65,8 @@ def _problems(catalog: Catalog, layout: Layout) -> tuple[str, ...]:
     problems = []
     if (verdict := catalog.integrity()) != "ok":
         problems.append(f"catalog: {verdict}")
+    if catalog.words_are_astray():
+        problems.append("the words that are searched are not those of the items")
     for space in catalog.spaces.all():
         problems += [
             f"vectors {batch.first_row} to {batch.first_row + batch.rows - 1}{_of(space)} "

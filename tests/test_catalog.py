@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from mmsearch.catalog import database, schema
 from mmsearch.catalog.catalog import Catalog, Write
 from mmsearch.catalog.records import EncoderInfo, NewVectors
+from mmsearch.errors import CorruptionError
 
 COUNTED = """SELECT
     count(*) FILTER (WHERE state = 'live' AND picture_of IS NULL) AS items,
@@ -138,6 +139,47 @@ def test_words_and_types_are_those_of_the_items_whatever_was_written(
     known_types = {(name, one) for name, some in catalog.attribute_types().items() for one in some}
     catalog.close()
     assert known_types == types
+
+
+def with_words_of_another_unicode(path: Path) -> Catalog:
+    """Two items, the words of the first folded as this Python would not."""
+    catalog = Catalog(path, create=True)
+    rows = [row(n, None, None) | {"id": None, "text": f"shoe {n}"} for n in (1, 2)]
+    catalog.commit(Write(items=rows))
+    with catalog._database.writing() as connection:
+        forget = 'INSERT INTO words (words, rowid, text, names, "key") VALUES (?, ?, ?, ?, ?)'
+        connection.exec_driver_sql(forget, ("delete", 1, "shoe 1", "", "k1"))
+        keep = 'INSERT INTO words (rowid, text, names, "key") VALUES (?, ?, ?, ?)'
+        connection.exec_driver_sql(keep, (1, "shoo 1", "", "k1"))
+        connection.exec_driver_sql("UPDATE meta SET value = '1.1' WHERE name = 'words_unicode'")
+    return catalog
+
+
+def test_words_that_another_unicode_folded_are_forgotten(tmp_path: Path) -> None:
+    catalog = with_words_of_another_unicode(tmp_path / "c.sqlite3")
+    assert [item for item, _ in catalog.lexical_search("shoo", 9)] == [1]
+    catalog.commit(Write(states={"removed": [1]}))
+    assert not catalog.words_are_astray()
+    for _ in range(2):  # FTS5's own answer, and that of the postings in memory
+        assert [item for item, _ in catalog.lexical_search("shoe", 9)] == [2]
+    catalog.close()
+
+
+def test_words_without_an_item_are_told_and_made_anew(tmp_path: Path) -> None:
+    catalog = with_words_of_another_unicode(tmp_path / "c.sqlite3")
+    with catalog._database.writing() as connection:
+        connection.exec_driver_sql(
+            "UPDATE meta SET value = unicode_version() WHERE name = 'words_unicode'"
+        )
+    catalog.commit(Write(states={"removed": [1]}))
+    assert catalog.words_are_astray()
+    for _ in range(2):
+        with pytest.raises(CorruptionError, match="check --repair"):
+            catalog.lexical_search("shoo", 9)
+    catalog.make_words_anew()
+    assert not catalog.words_are_astray()
+    assert [item for item, _ in catalog.lexical_search("shoe", 9)] == [2]
+    catalog.close()
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 700, 3_500, 5_000])

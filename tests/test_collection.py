@@ -180,6 +180,18 @@ def test_lost_snapshots_are_rebuilt_from_the_catalog(
         assert again.check().problems == ()
 
 
+def test_words_that_are_not_those_of_the_items_are_found_and_repaired(
+    tmp_path: Path, collection: mmsearch.Collection
+) -> None:
+    collection.index([shop(tmp_path / "photos")])
+    with collection._catalog._database.writing() as connection:
+        connection.exec_driver_sql("INSERT INTO words (rowid, text) VALUES (999, 'ghost')")
+    problem = "the words that are searched are not those of the items"
+    assert collection.check().problems == (problem,)
+    assert collection.check(repair=True).repaired[0] == "words of all items indexed anew"
+    assert collection.check().problems == ()
+
+
 def test_damaged_vectors_are_found_forgotten_and_encoded_again(
     collection: mmsearch.Collection, tmp_path: Path
 ) -> None:

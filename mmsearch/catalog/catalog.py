@@ -19,7 +19,12 @@ from mmsearch.catalog.prepared import prepare
 from mmsearch.catalog.records import Content, EncoderInfo, StoredItem, Write
 from mmsearch.catalog.schema import attribute_types, embeddings, failures, items, runs
 from mmsearch.catalog.spaces import Spaces, insert_vectors, vectors_arrived
-from mmsearch.catalog.wording import OUTLIVED_TYPES
+from mmsearch.catalog.wording import (
+    OUTLIVED_TYPES,
+    require_own_unicode,
+    words_anew,
+    words_are_astray,
+)
 from mmsearch.catalog.writing import set_state, write_attributes, write_items
 from mmsearch.types import FileStamp, Modality
 
@@ -60,6 +65,7 @@ class Catalog:
         """
         prepared = [*write.prepared, prepare(write.items)]
         with self._database.changing() as (connection, seq):
+            require_own_unicode(connection, seq)
             for rows in prepared:
                 write_items(connection, seq, rows)
             for state, ids in write.states.items():
@@ -96,6 +102,7 @@ class Catalog:
         of vectors has nothing to learn of it.
         """
         with self._database.changing() as (connection, seq):
+            require_own_unicode(connection, seq)
             write_attributes(connection, seq, attributes, were or {})
 
     def forget_types(self) -> None:
@@ -330,6 +337,15 @@ class Catalog:
         with self._database.reading() as connection:
             row = connection.execute(sa.select(runs).order_by(runs.c.id.desc()).limit(1)).first()
         return {"finished_at": row.finished_at, **row.report} if row else None
+
+    def words_are_astray(self) -> bool:
+        """Whether words of items are lost, or found that no item has any more."""
+        with self._database.reading() as connection:
+            return words_are_astray(connection)
+
+    def make_words_anew(self) -> None:
+        with self._database.changing() as (connection, seq):
+            words_anew(connection, seq)
 
     def integrity(self) -> str:
         """SQLite's own verdict; "ok" when nothing is wrong."""

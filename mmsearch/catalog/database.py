@@ -16,7 +16,7 @@ from mmsearch.catalog import migrations, schema
 from mmsearch.catalog.prepared import Rows, to_json
 from mmsearch.catalog.schema import meta
 from mmsearch.errors import CorruptionError, SchemaError, StorageError
-from mmsearch.lexical.words import searchable, searchable_attributes
+from mmsearch.lexical.words import searchable, searchable_attributes, unicode_version
 
 TIMEOUT_S = 30.0  # how long to wait for another process's transaction
 # Every SQLite takes 32,766 bound values a statement: chunks stay well below, what is inserted fills
@@ -118,8 +118,9 @@ class Database:
             ) from error
         except (sa.exc.DatabaseError, sqlite3.DatabaseError) as error:
             raise CorruptionError(
-                f"{self.path} is damaged: {getattr(error, 'orig', error)}. Restore it from a "
-                "backup, or delete the collection's directory and index again"
+                f"{self.path} is damaged: {getattr(error, 'orig', error)}. Run `mmsearch check "
+                "--repair`; where that does not help, restore it from a backup, or delete the "
+                "collection's directory and index again"
             ) from error
 
 
@@ -179,8 +180,9 @@ def _prepare(connection: Any, _record: Any) -> None:
     _use_wal(connection)
     for pragma in ("synchronous=FULL", "cache_size=-65536"):
         connection.execute(f"PRAGMA {pragma}").close()
-    for function in (searchable, searchable_attributes):  # what the word tables are written with
-        connection.create_function(function.__name__, 1, function, deterministic=True)
+    # What the word tables are written with.
+    for function, values in ((searchable, 1), (searchable_attributes, 1), (unicode_version, 0)):
+        connection.create_function(function.__name__, values, function, deterministic=True)
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:

@@ -12,11 +12,14 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import sqlalchemy as sa
 
-from mmsearch.catalog.database import insert_rows, set_fact
+from mmsearch.catalog.database import fact, insert_rows, set_fact
 from mmsearch.catalog.prepared import Rows, Words, rows_of_words, words_of_row
+from mmsearch.lexical.words import unicode_version
 
 # Which change last altered the words; changes of numbers and vectors leave them alone.
 WORDS_SEQ = "words_seq"
+# The version of Unicode by which they are folded.
+_WORDS_UNICODE = "words_unicode"
 
 # filters.type_of of a JSON value, for SQLite.
 _TYPE = """CASE each.type
@@ -35,7 +38,39 @@ OUTLIVED_TYPES = f"""SELECT name, type FROM attribute_types AS known
 
 _WORDED = """SELECT id, "key", state, picture_of, text, attributes FROM items
     WHERE id IN (SELECT value FROM json_each(?)) AND state = 'live' AND picture_of IS NULL"""
+_ANEW = """INSERT INTO words (rowid, text, names, "key")
+    SELECT id, searchable(text), searchable_attributes(attributes), searchable("key")
+    FROM items WHERE state = 'live' AND picture_of IS NULL ORDER BY id"""
+# Words without an item, or an item without words.
+_ASTRAY = """SELECT EXISTS (SELECT 1 FROM postings WHERE doc NOT IN (SELECT id FROM words_docsize))
+    OR EXISTS (SELECT id FROM words_docsize
+        EXCEPT SELECT id FROM items WHERE state = 'live' AND picture_of IS NULL)
+    OR EXISTS (SELECT id FROM items WHERE state = 'live' AND picture_of IS NULL
+        EXCEPT SELECT id FROM words_docsize)"""
 _FORGET = """INSERT INTO words (words, rowid, text, names, "key") VALUES ('delete', ?, ?, ?, ?)"""
+
+
+def words_are_astray(connection: sa.Connection) -> bool:
+    """Whether the words are not those of the items."""
+    try:
+        return bool(connection.exec_driver_sql(_ASTRAY).scalar())
+    except sa.exc.DatabaseError:  # FTS5 calls its own tables malformed
+        return True
+
+
+def words_anew(connection: sa.Connection, seq: int) -> None:
+    """Part of a transaction: make all words anew."""
+    connection.exec_driver_sql("INSERT INTO words (words) VALUES ('delete-all')")
+    connection.exec_driver_sql(_ANEW)
+    set_fact(connection, WORDS_SEQ, str(seq))
+    set_fact(connection, _WORDS_UNICODE, unicode_version())
+
+
+def require_own_unicode(connection: sa.Connection, seq: int) -> None:
+    """Part of a transaction that changes words: where another Python folded them, and could have
+    folded otherwise, they are made anew, for this one could not forget them."""
+    if fact(connection, _WORDS_UNICODE) != unicode_version():
+        words_anew(connection, seq)
 
 
 def stored_words(connection: sa.Connection, ids: Iterable[int]) -> dict[int, Words]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mmsearch.errors import CorruptionError
 from mmsearch.last import Last
 from mmsearch.lexical.words import Word
 
@@ -139,6 +140,11 @@ class Postings:
         if word not in self._gains:
             posting = self._known[word]
             rows = np.searchsorted(self._ids, posting.ids)
+            if not np.array_equal(self._ids.take(rows, mode="clip"), posting.ids):
+                raise CorruptionError(
+                    "the words that are searched are not those of the items; "
+                    "run `mmsearch check --repair`"
+                )
             count, total = len(rows), len(self._ids)
             idf = max(np.log((total - count + 0.5) / (count + 0.5)), LEAST_IDF)
             tf = posting.frequencies

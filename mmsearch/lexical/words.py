@@ -100,6 +100,11 @@ def _is_worded(text: str) -> bool:
     return len(text) <= MAX_ATTRIBUTE and "://" not in text
 
 
+def unicode_version() -> str:
+    """The version of Unicode's tables by which this Python folds: another may fold otherwise."""
+    return unicodedata.unidata_version
+
+
 def searchable_attributes(attributes: str) -> str:
     """`searchable_names` of JSON, as SQLite holds it."""
     return searchable_names(json.loads(attributes))
