@@ -18,6 +18,7 @@ from typing import TypeVar, cast
 
 from mmsearch.errors import RootError, TableError
 from mmsearch.images import image_suffixes, is_image_name
+from mmsearch.keys import UTF_8_NAMES
 from mmsearch.keys import path_of as path_of
 from mmsearch.tables.ahead import rows_read_ahead
 from mmsearch.tables.files import TABLE_SUFFIXES
@@ -289,6 +290,8 @@ def _key(name: str, prefix: str) -> str:
         name = name.replace(os.sep, "/")
     if "\\" in name:
         name = name.replace("\\", "\\\\")
+    if not UTF_8_NAMES:
+        name = os.fsencode(name).decode("utf-8", "surrogateescape")
     if not name.isascii():
         name = _ESCAPED_BYTE.sub(lambda m: f"\\x{ord(m[0]) - 0xDC00:02x}", name)
     return name

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -251,3 +253,32 @@ def test_names_that_are_not_utf8_have_storable_keys(tmp_path: Path) -> None:
     (source,) = items(tmp_path).values()
     assert source.key == r"caf\xe9\\.jpg"
     assert path_of(source.key, tmp_path) == source.path
+
+
+def test_keys_are_the_same_in_every_locale(tmp_path: Path) -> None:
+    names = ["Größe.txt", "a\\b.txt"]
+    for name in names:
+        (tmp_path / name).write_text("x", encoding="utf-8")
+    (tmp_path / os.fsdecode(b"n\xff.txt")).write_text("x", encoding="utf-8")
+    code = """
+import sys
+from pathlib import Path
+from mmsearch.scan import path_of, scan
+base = Path(sys.argv[1])
+found = list(scan([base], base))
+assert all(path_of(one.key, base).is_file() for one in found)
+print(ascii([one.key for one in found]))
+"""
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    printed = [
+        subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path)],
+            env={**os.environ, **more},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for more in ({"PYTHONUTF8": "1"}, plain)
+    ]
+    assert printed[0] == printed[1]
+    assert "Gr\\xf6\\xdfe.txt" in printed[0]

@@ -261,20 +261,14 @@ class Catalog:
 
         Items that went come as not live, so that a copy learns of it.
         """
-        query = sa.select(
-            items.c.id,
-            items.c.state,
-            items.c.group,
-            sa.type_coerce(items.c.attributes, sa.Text).label("attributes"),
-        ).order_by(_by_id(since))
-        changed = items.c.content_seq > since if since else items.c.state != "removed"
-        query = query.where(changed)
+        # As text and plain rows: a select's own take three times as long to read.
+        which = "content_seq > ? ORDER BY id + 0" if since else "state <> 'removed' ORDER BY id"
+        query = f"""SELECT id, state = 'live', "group", attributes FROM items WHERE {which}"""
         with self._database.reading() as connection:
-            result = connection.execution_options(yield_per=CHUNK).execute(query)
+            rows = connection.execution_options(yield_per=CHUNK)
+            result = rows.exec_driver_sql(query, (since,) if since else ())
             for part in result.partitions(CHUNK):
-                yield [
-                    Content(row.id, row.state == "live", row.group, row.attributes) for row in part
-                ]
+                yield list(starmap(Content, part))
 
     def field(
         self, name: Literal["key", "text", "path"], since: int

@@ -176,8 +176,12 @@ def words_of_row(row: Row) -> Words | None:
     """
     if row["state"] != "live" or row.get("picture_of") is not None:
         return None
-    names = searchable_names(row["attributes"])
-    return Words(searchable(row["text"]), names, searchable(row["key"]))
+    return words_of(row["text"], row["attributes"], row["key"])
+
+
+def words_of(text: str | None, attributes: Mapping[str, Any], key: str | None) -> Words:
+    """The words of an item that has some."""
+    return Words(searchable(text), searchable_names(attributes), searchable(key))
 
 
 def types_of(attributes: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:

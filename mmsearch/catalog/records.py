@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from mmsearch.types import FileStamp, Modality
 
@@ -103,8 +103,7 @@ class StoredItem:
         return found
 
 
-@dataclass(frozen=True)
-class Content:
+class Content(NamedTuple):  # a frozen dataclass takes several times as long to make
     """What copies of the catalog in memory hold of an item; `attributes` is JSON text."""
 
     id: int

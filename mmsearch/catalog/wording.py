@@ -1,7 +1,7 @@
 """Beside the items, in the same transactions: their words, and the types of their attributes.
 
 FTS5 keeps no copy of the words that it was given. To forget those of an item it is given them once
-more, made of what still stands in `items` (prepared.words_of_row): they are looked for before the
+more, made of what still stands in `items` (prepared.words_of): they are looked for before the
 item changes.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import sqlalchemy as sa
 
 from mmsearch.catalog.database import fact, insert_rows, set_fact
-from mmsearch.catalog.prepared import Rows, Words, rows_of_words, words_of_row
+from mmsearch.catalog.prepared import Rows, Words, rows_of_words, words_of
 from mmsearch.lexical.words import unicode_version
 
 # Which change last altered the words; changes of numbers and vectors leave them alone.
@@ -36,7 +36,7 @@ OUTLIVED_TYPES = f"""SELECT name, type FROM attribute_types AS known
     AND NOT EXISTS (SELECT 1 FROM items, json_each(items.attributes) AS each
         WHERE items.state = 'live' AND each.key = known.name AND {_TYPE} = known.type)"""
 
-_WORDED = """SELECT id, "key", state, picture_of, text, attributes FROM items
+_WORDED = """SELECT id, text, attributes, "key" FROM items
     WHERE id IN (SELECT value FROM json_each(?)) AND state = 'live' AND picture_of IS NULL"""
 _ANEW = """INSERT INTO words (rowid, text, names, "key")
     SELECT id, searchable(text), searchable_attributes(attributes), searchable("key")
@@ -75,9 +75,10 @@ def require_own_unicode(connection: sa.Connection, seq: int) -> None:
 
 def stored_words(connection: sa.Connection, ids: Iterable[int]) -> dict[int, Words]:
     """By id, the words of those of the items that have some; asked for before these change."""
-    found = connection.exec_driver_sql(_WORDED, (json.dumps(list(ids)),)).mappings()
-    rows = [{**row, "attributes": json.loads(row["attributes"])} for row in found]
-    return {row["id"]: words for row in rows if (words := words_of_row(row)) is not None}
+    found = connection.exec_driver_sql(_WORDED, (json.dumps(list(ids)),))
+    return {
+        item: words_of(text, json.loads(attributes), key) for item, text, attributes, key in found
+    }
 
 
 def replace_words(

@@ -59,7 +59,8 @@ def set_state(connection: sa.Connection, seq: int, state: str, ids: Iterable[int
             connection.exec_driver_sql(
                 f"UPDATE items SET {sets} WHERE {_AMONG}", (*values.values(), among)
             )
-        replace_words(connection, seq, were, stored_words(connection, part))
+        words = stored_words(connection, part) if state == "live" else {}
+        replace_words(connection, seq, were, words)
         if state == "live":
             given = f"SELECT attributes FROM items WHERE {_AMONG}"
             found = connection.exec_driver_sql(given, (among,)).scalars()

@@ -166,12 +166,14 @@ def diverse(
 
     rest = iter(blocks)
     for block in rest:
-        # Without a relevance the scores stand for it, stretched over [0, 1].
-        worth = block.relevance
-        if worth is None:
-            low, high = float(block.scores.min()), float(block.scores.max())
-            worth = (block.scores - low) / max(high - low, 1e-9)
-        chosen = mmr(worth, vectors(block.ids), block.ids, balance=1 - diversity)
+        low, high = float(block.scores.min()), float(block.scores.max())
+        worth = (block.scores - low) / max(high - low, 1e-9)
+        if block.relevance is not None:
+            # Many of the best are equally relevant, and some below them more: the scores tell the
+            # ones apart, and with ever less diversity the order becomes that of the ranking.
+            worth = (worth + np.minimum.accumulate(block.relevance)) / 2
+        ranks = np.arange(len(block.ids))
+        chosen = mmr(worth, vectors(block.ids), ranks, balance=1 - diversity)
         while some := list(islice(chosen, PICKED)):
             yield block.take(np.array(some))
         break
