@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from mmsearch.catalog import database, schema
 from mmsearch.catalog.catalog import Catalog, Write
 from mmsearch.catalog.records import EncoderInfo, NewVectors
-from mmsearch.errors import CorruptionError
+from mmsearch.errors import CorruptionError, NoCollectionError
 
 COUNTED = """SELECT
     count(*) FILTER (WHERE state = 'live' AND picture_of IS NULL) AS items,
@@ -180,6 +180,15 @@ def test_words_without_an_item_are_told_and_made_anew(tmp_path: Path) -> None:
     assert not catalog.words_are_astray()
     assert [item for item, _ in catalog.lexical_search("shoe", 9)] == [2]
     catalog.close()
+
+
+def test_an_empty_file_is_no_catalog_until_something_is_indexed(tmp_path: Path) -> None:
+    path = tmp_path / "c.sqlite3"
+    path.touch()
+    with pytest.raises(NoCollectionError, match="run `mmsearch index PATH`"):
+        Catalog(path)
+    Catalog(path, create=True).close()
+    Catalog(path).close()
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 700, 3_500, 5_000])

@@ -15,7 +15,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from mmsearch.catalog import migrations, schema
 from mmsearch.catalog.prepared import Rows, to_json
 from mmsearch.catalog.schema import meta
-from mmsearch.errors import CorruptionError, SchemaError, StorageError
+from mmsearch.errors import CorruptionError, NoCollectionError, SchemaError, StorageError
 from mmsearch.lexical.words import searchable, searchable_attributes, unicode_version
 
 TIMEOUT_S = 30.0  # how long to wait for another process's transaction
@@ -82,6 +82,11 @@ class Database:
 
     def _bring_up_to_date(self) -> None:
         with self._engine.connect() as connection:
+            if not sa.inspect(connection).has_table(meta.name):
+                raise NoCollectionError(
+                    f"{self.path} holds no tables: run `mmsearch index PATH`, or restore it from a "
+                    "backup if there was something in it"
+                )
             version = int(fact(connection, "schema") or 0)
         if version > schema.SCHEMA_VERSION:
             raise SchemaError(
@@ -114,7 +119,8 @@ class Database:
             reason = str(getattr(error, "orig", error))
             raise StorageError(
                 f"cannot use {self.path}: {reason}; what was committed before is safe. "
-                "Check free space and permissions of that directory, then run the command again"
+                "Check free space and permissions of that directory, which must be writable for "
+                "queries too, then run the command again"
             ) from error
         except (sa.exc.DatabaseError, sqlite3.DatabaseError) as error:
             raise CorruptionError(
