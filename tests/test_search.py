@@ -23,7 +23,7 @@ from mmsearch.errors import (
     UsageError,
 )
 from mmsearch.filters import matches, parse
-from mmsearch.types import Answer, Membership, Sort
+from mmsearch.types import Answer, Membership, Mode, Sort
 from tests.support import COLOURS, ColourEncoder
 
 BRANDS = ["Acme", "Bolt", "Café"]
@@ -435,6 +435,17 @@ def test_diversity_changes_the_order_and_zero_does_not(shop: mmsearch.Collection
     diverse = shop.answer("red", mode="vector", k=6, diversity=0.9)
     assert {hit.attributes["colour"] for hit in plain.hits} == {"red"}
     assert len({hit.attributes["colour"] for hit in diverse.hits}) > 1
+
+
+@pytest.mark.parametrize("mode", ["vector", "lexical", "hybrid"])
+def test_with_hardly_any_diversity_the_order_is_that_of_the_ranking(
+    shop: mmsearch.Collection, mode: Mode
+) -> None:
+    plain = shop.answer("red chair", mode=mode, k=6)
+    scores = [hit.score for hit in plain.hits]
+    slight = shop.answer("red chair", mode=mode, k=6, diversity=1e-9)
+    assert [hit.score for hit in slight.hits] == scores
+    assert keys(shop.answer("red chair", mode=mode, k=1, diversity=0.5)) == keys(plain)[:1]
 
 
 def test_a_plain_query_reads_no_attributes_into_memory(
