@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -72,7 +73,7 @@ class Columns:
         self._types: dict[str, set[ValueType]] = {}
         self._group = _Column(0)
         self._lazy: dict[str, _Column] = {}
-        self._completions: Completions | None = None
+        self._completions = Completions()
         self._counts: tuple[int, npt.NDArray[np.int64]] | None = None
 
     def __len__(self) -> int:
@@ -160,9 +161,7 @@ class Columns:
             return []
         with self._lock:
             columns = [self._column("text"), *self._attributes.values()]
-            dictionaries = [column.dictionary for column in columns]
-            if self._completions is None or not self._completions.is_current(dictionaries):
-                self._completions = Completions(dictionaries)
+            if self._completions.update([column.dictionary for column in columns]):
                 self._counts = None
             if self._counts is None or self._counts[0] != self.seq:
                 rows = len(self._row_ids)
@@ -242,22 +241,27 @@ class Columns:
         row_ids = np.concatenate([self._row_ids, new])
         rows = np.searchsorted(row_ids, ids)
         live[rows] = [item.live for item in items]
-        codes: dict[str, tuple[list[int], list[int]]] = {}
-        groups = []
-        for row, item in zip(rows.tolist(), items, strict=True):
-            groups.append(ABSENT if item.group is None else self._group.dictionary.code(item.group))
-            for name, value in json.loads(item.attributes).items():
-                column = self._attributes.get(name)
-                if column is None:
-                    column = self._attributes[name] = _Column(size)
-                at, of = codes.setdefault(name, ([], []))
+        held: defaultdict[str, tuple[list[int], list[Any]]] = defaultdict(lambda: ([], []))
+        together = json.loads(f"[{','.join([item.attributes for item in items])}]")
+        for row, attributes in zip(rows.tolist(), together, strict=True):
+            for name, value in attributes.items():
+                at, values = held[name]
                 at.append(row)
-                of.append(column.dictionary.code(value))
+                values.append(value)
+        for name in held:
+            if name not in self._attributes:
+                self._attributes[name] = _Column(size)
+        codes = {
+            name: (at, self._attributes[name].dictionary.encode(values))
+            for name, (at, values) in held.items()
+        }
+        of = self._group.dictionary.code
+        groups = [ABSENT if item.group is None else of(item.group) for item in items]
         for name, column in self._attributes.items():
             column.codes(size)[rows] = ABSENT
             if name in codes:
-                at, of = codes[name]
-                column.codes(size)[at] = of
+                at, coded = codes[name]
+                column.codes(size)[at] = coded
         self._group.codes(size)[rows] = groups
         self._row_ids, self._live = row_ids, live
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from array import array
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -43,7 +44,6 @@ class Dictionary:
     def __init__(self) -> None:
         self.values: list[Any] = [None]
         self.exact = True  # `numbers` are the values, none is rounded
-        self.strings = 0  # how many of the values are strings
         self._kinds = array("b", [ABSENT])
         self._numbers = array("d", [float("nan")])
         self._codes: dict[Any, int] = {}
@@ -88,6 +88,11 @@ class Dictionary:
             self._append(value, code)
         return code
 
+    def encode(self, values: Iterable[Any]) -> list[int]:
+        """The code of each value: as `code` one after another, in half the time."""
+        known, code = self._codes.get, self.code
+        return [known(_key(value)) or code(value) for value in values]
+
     def find(self, value: Any) -> int | None:
         """The code of a string or truth value, if it has one."""
         return self._codes.get(_key(value))
@@ -103,7 +108,6 @@ class Dictionary:
     def _append(self, value: Any, code: int) -> None:
         kind = type_of(value)
         self.values.append(value)
-        self.strings += kind == "string"
         self._kinds.append(_KIND_OF[kind])
         self._numbers.append(float(comparable(value)) if kind == "number" else float("nan"))
         if isinstance(value, int) and not -_EXACT <= value <= _EXACT:
@@ -121,8 +125,8 @@ def fits_float(value: Any) -> bool:
 
 def _key(value: Any) -> Any:
     """What tells values apart: 1, 1.0 and True are three, and lists cannot be keys."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list | dict):
+    if isinstance(value, (str, float)):
+        return value  # 1.0 is no other key: integers and truths are in pairs
+    if isinstance(value, (list, dict)):
         return list, json.dumps(value)
     return type(value), value

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from mmsearch.columns.dictionary import Codes
+
+    Counts = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -47,20 +51,16 @@ def count(name: str, codes: Codes, dictionary: Dictionary, k: int) -> Facet:
     counts = np.bincount(codes, minlength=len(dictionary))
     null = dictionary.is_kind("null")
     missing = int(counts[ABSENT] + counts[null].sum())
-    tallies = _scalars(dictionary, counts)
+    values, found = _scalars(dictionary, counts)
     if len(dictionary.list_codes):
         weights = counts[dictionary.list_codes]
         inside = np.bincount(
             dictionary.element_codes, weights=weights, minlength=len(dictionary.elements)
         ).astype(np.int64)
-        tallies = _merged(tallies + _scalars(dictionary.elements, inside))
-    distinct = len(tallies)
-    if distinct > k:  # only those that can be among the first need an order
-        numbers = np.array([number for _, number in tallies])
-        least = np.partition(numbers, distinct - k)[distinct - k]
-        tallies = [tally for tally in tallies if tally[1] >= least]
-    tallies.sort(key=lambda tally: (-tally[1], sort_key(tally[0])))
-    return Facet(name, tuple(tallies[:k]), distinct, missing, _range(dictionary, counts))
+        elements, times = _scalars(dictionary.elements, inside)
+        values, found = _merged(values + elements, np.concatenate([found, times]))
+    first = _most_frequent(values, found, k)
+    return Facet(name, first, len(values), missing, _range(dictionary, counts))
 
 
 def ranks(codes: Codes, dictionary: Dictionary) -> npt.NDArray[np.int64]:
@@ -88,13 +88,24 @@ def sort_key(value: Any) -> tuple[int, Any]:
     return (2, value) if isinstance(value, str) else (1, value)
 
 
-def _scalars(dictionary: Dictionary, counts: npt.NDArray[np.int64]) -> list[tuple[Any, int]]:
+def _most_frequent(values: Sequence[Any], found: Counts, k: int) -> tuple[tuple[Any, int], ...]:
+    """The `k` of the values (n,) found most often (n,), ties by `sort_key`.
+
+    Only those are sorted: where all are found once, hundreds of thousands are tied for the last
+    places.
+    """
+    least = np.partition(found, len(found) - k)[len(found) - k] if len(found) > k else 0
+    above = [(values[row], int(found[row])) for row in np.flatnonzero(found > least).tolist()]
+    above.sort(key=lambda tally: (-tally[1], sort_key(tally[0])))
+    tied = (values[row] for row in np.flatnonzero(found == least).tolist())
+    rest = heapq.nsmallest(k - len(above), tied, key=sort_key)
+    return (*above, *((value, int(least)) for value in rest))
+
+
+def _scalars(dictionary: Dictionary, counts: Counts) -> tuple[list[Any], Counts]:
+    """The strings, numbers and truths that were found at all, and how often each (n,)."""
     chosen = np.flatnonzero(_is_scalar(dictionary) & (counts > 0))
-    found = counts[chosen].tolist()
-    return [
-        (dictionary.values[code], number)
-        for code, number in zip(chosen.tolist(), found, strict=True)
-    ]
+    return [dictionary.values[code] for code in chosen.tolist()], counts[chosen]
 
 
 def _is_scalar(dictionary: Dictionary) -> npt.NDArray[np.bool_]:
@@ -104,15 +115,15 @@ def _is_scalar(dictionary: Dictionary) -> npt.NDArray[np.bool_]:
     )
 
 
-def _merged(tallies: list[tuple[Any, int]]) -> list[tuple[Any, int]]:
-    """One tally a value, where some items have it alone and others in a list."""
+def _merged(values: Sequence[Any], found: Counts) -> tuple[list[Any], Counts]:
+    """Each value once, where some items have it alone and others in a list."""
     sums: dict[tuple[type, Any], int] = {}
-    for value, number in tallies:
+    for value, number in zip(values, found.tolist(), strict=True):
         sums[type(value), value] = sums.get((type(value), value), 0) + number
-    return [(value, number) for (_, value), number in sums.items()]
+    return [value for _, value in sums], np.array(list(sums.values()), np.int64)
 
 
-def _range(dictionary: Dictionary, counts: npt.NDArray[np.int64]) -> NumberRange | None:
+def _range(dictionary: Dictionary, counts: Counts) -> NumberRange | None:
     # JSON has no infinity, which integers of hundreds of digits are.
     chosen = dictionary.is_kind("number") & (counts > 0) & np.isfinite(dictionary.numbers)
     if not chosen.any():

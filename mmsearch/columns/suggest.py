@@ -20,69 +20,106 @@ if TYPE_CHECKING:
 MAX_LENGTH = 80
 # Completions of one letter may be half of all titles; so many of the most frequent are compared.
 _SHORTLIST = 10
+_CODE_BITS = 32
+_CODE = (1 << _CODE_BITS) - 1
 
 
 class Completions:
     """The strings of some dictionaries in alphabetical order, accents and case folded."""
 
-    def __init__(self, dictionaries: Sequence[Dictionary]) -> None:
-        self._strings = _strings(dictionaries)
-        self._lengths = [(len(one), len(one.elements)) for one in dictionaries]
-        entries: list[tuple[str, int]] = []
-        start = 0
-        self._shown: list[str] = []
-        for one in (part for whole in dictionaries for part in (whole, whole.elements)):
-            for code in np.flatnonzero(one.is_kind("string")).tolist():
-                value = one.values[code]
+    def __init__(self) -> None:
+        self._parts: list[Dictionary] = []  # each dictionary, then that of its lists' elements
+        self._known: list[int] = []  # how many values of each part were looked at
+        self._folded: list[str] = []
+        # (n,) part << 32 | code, ascending among strings that fold to one. A part that grows moves
+        # no place.
+        self._places: npt.NDArray[np.int64] = np.empty(0, np.int64)
+
+    def update(self, dictionaries: Sequence[Dictionary]) -> bool:
+        """Take in what these dictionaries have got since; whether there were strings among it.
+
+        They are the same ones each time, perhaps with more behind them.
+        """
+        for one in dictionaries[len(self._parts) // 2 :]:
+            self._parts += [one, one.elements]
+            self._known += [0, 0]
+        new: list[tuple[str, int]] = []
+        for number, part in enumerate(self._parts):
+            known, self._known[number] = self._known[number], len(part)
+            if known == len(part):
+                continue
+            for code in (known + np.flatnonzero(part.is_kind("string")[known:])).tolist():
+                value = part.values[code]
                 if len(value) <= MAX_LENGTH and "://" not in value:
-                    entries.append((fold(value), start + code))
-            self._shown += one.values
-            start += len(one)
-        entries.sort()
-        self._folded = [folded for folded, _ in entries]
-        self._places = np.array([place for _, place in entries], np.int64)
+                    new.append((fold(value), number << _CODE_BITS | code))
+        if new:
+            self._merge(new)
+        return bool(new)
 
     def starting_with(
         self, prefix: str, counts: npt.NDArray[np.int64], k: int
     ) -> list[tuple[str, int]]:
         """The k most frequent strings that start so, ties in alphabetical order.
 
-        `counts` (see `tally`) are items per value. Spellings that only differ in accents
+        `counts` (see `tally`) are items per string. Spellings that only differ in accents
         or case are one, shown as the most frequent of them.
         """
         wanted = fold(prefix).lstrip()
         first = bisect_left(self._folded, wanted)
         last = bisect_left(self._folded, wanted + "\U0010ffff", first)
-        frequent = counts[self._places[first:last]]
+        frequent = counts[first:last]
         order = np.argsort(-frequent, kind="stable")[: k * _SHORTLIST]
         found: dict[str, tuple[str, int]] = {}
         for number in order[frequent[order] > 0].tolist():
             folded, count = self._folded[first + number], int(frequent[number])
-            shown, before = found.get(folded, (self._shown[self._places[first + number]], 0))
+            shown, before = found.get(folded, (self._shown(first + number), 0))
             found[folded] = shown, before + count
         ranked = sorted(found.items(), key=lambda one: (-one[1][1], one[0]))
         return [suggestion for _, suggestion in ranked[:k]]
 
-    def is_current(self, dictionaries: Sequence[Dictionary]) -> bool:
-        """Whether these dictionaries, which only grow, have no string that is not known here."""
-        return self._strings == _strings(dictionaries)
-
     def tally(self, columns: Sequence[tuple[Codes, Dictionary]]) -> npt.NDArray[np.int64]:
-        """How many items, whose values have these codes, have each value and each element.
+        """(n,) how many items, whose values have these codes, have each string, alone or in a list.
 
-        The columns are those of the dictionaries; what came since is no string.
+        The columns are those of the dictionaries at the last update.
         """
-        counts = [np.zeros(0, np.int64)]
-        for (codes, dictionary), (values, elements) in zip(columns, self._lengths, strict=False):
+        counts: list[npt.NDArray[np.int64]] = []
+        for codes, dictionary in columns:
             whole = np.bincount(codes, minlength=len(dictionary))
             inside = np.bincount(
                 dictionary.element_codes,
                 weights=whole[dictionary.list_codes],
                 minlength=len(dictionary.elements),
             )
-            counts += [whole[:values], inside.astype(np.int64)[:elements]]
-        return np.concatenate(counts)
+            counts += [whole, inside.astype(np.int64)]
+        starts = np.cumsum([0, *map(len, counts)])
+        places = starts[self._places >> _CODE_BITS] + (self._places & _CODE)
+        found: npt.NDArray[np.int64] = np.concatenate(counts)[places]
+        return found
 
+    def _merge(self, new: list[tuple[str, int]]) -> None:
+        """Put new strings and their places between those that are there."""
+        if len(new) > len(self._folded) // 10:  # all of them, the first time
+            entries = sorted([*zip(self._folded, self._places.tolist(), strict=True), *new])
+            self._folded = [folded for folded, _ in entries]
+            self._places = np.array([place for _, place in entries], np.int64)
+            return
+        new.sort()
+        every = range(len(self._folded))
+        rows = [
+            bisect_left(every, one, key=lambda row: (self._folded[row], self._places[row]))
+            for one in new
+        ]
+        merged: list[str] = []
+        start = 0
+        for row, (folded, _) in zip(rows, new, strict=True):
+            merged += self._folded[start:row]
+            merged.append(folded)
+            start = row
+        merged += self._folded[start:]
+        self._folded = merged
+        self._places = np.insert(self._places, rows, [place for _, place in new])
 
-def _strings(dictionaries: Sequence[Dictionary]) -> int:
-    return sum(one.strings + one.elements.strings for one in dictionaries)
+    def _shown(self, row: int) -> str:
+        part, code = divmod(int(self._places[row]), 1 << _CODE_BITS)
+        shown: str = self._parts[part].values[code]
+        return shown

@@ -12,7 +12,7 @@ import numpy as np
 
 from mmsearch.columns.dictionary import ABSENT, Dictionary, fits_float
 from mmsearch.filters import Filter, ValueType, type_of
-from mmsearch.filters.like import FOLD, like, parts
+from mmsearch.filters.like import FOLD, matcher, parts
 from mmsearch.filters.match import COMPARISONS, comparable
 from mmsearch.filters.nodes import (
     And,
@@ -116,7 +116,7 @@ def _like(values: Dictionary, condition: Like) -> Mask:
     inner = kinds[1:-1]
     if len(kinds) > 2 and kinds[0] == kinds[-1] == "any" and set(inner) == {"literal"}:
         return _containing(values, "".join(letters[1:-1]), fold=fold)
-    return _each(values, "string", lambda value: like(value, pattern, fold=fold))
+    return _each(values, "string", matcher(pattern, fold=fold))
 
 
 def _containing(values: Dictionary, wanted: str, *, fold: bool) -> Mask:

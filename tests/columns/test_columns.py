@@ -12,8 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mmsearch.catalog.catalog import Catalog, Write
+from mmsearch.columns import facets
 from mmsearch.columns.columns import Columns
+from mmsearch.columns.dictionary import Dictionary
 from mmsearch.columns.facets import Facet, NumberRange
+from mmsearch.columns.suggest import Completions
 from mmsearch.errors import FilterError
 from mmsearch.filters import parse
 
@@ -126,6 +129,36 @@ def test_facet_counts_as_a_loop_does(
     catalog.close()
 
 
+_scalars = st.sampled_from([True, False, 0, 1, 1.0, -3, 2**60, 2**60 + 1, "a", "b", "é", "", "1"])
+
+
+@settings(max_examples=300, derandomize=True, deadline=None)
+@given(
+    st.lists(st.one_of(_scalars, st.none(), st.lists(_scalars, max_size=3)), max_size=20),
+    st.integers(1, 6),
+)
+def test_facet_lists_the_first_of_all_values_in_order(values: list[Any], k: int) -> None:
+    dictionary = Dictionary()
+    codes = np.array([dictionary.code(value) for value in values], np.int32)
+    whole = facets.count("a", codes, dictionary, 1000)
+    plain = sorted(whole.values, key=lambda one: (-one[1], facets.sort_key(one[0])))
+    assert list(whole.values) == plain
+    first = facets.count("a", codes, dictionary, k)
+    assert repr(first.values) == repr(whole.values[:k])  # 1 is not 1.0
+    assert (first.distinct, first.missing) == (whole.distinct, whole.missing)
+
+
+@settings(deadline=None)
+@given(st.lists(st.one_of(_scalars, st.floats(), st.none(), st.lists(_scalars, max_size=2))))
+def test_values_are_coded_together_as_one_after_another(values: list[Any]) -> None:
+    one, together = Dictionary(), Dictionary()
+    assert together.encode(values) == [one.code(value) for value in values]
+    assert repr(together.values) == repr(one.values)
+    types = {(type(value), repr(value)) for value in values if not isinstance(value, float)}
+    kept = {(type(value), repr(value)) for value in one.values[1:] if not isinstance(value, float)}
+    assert kept == types  # 1, 1.0 and True are three
+
+
 def test_unknown_attribute_is_an_error_that_suggests(catalog: Catalog) -> None:
     columns = of(catalog, row("a", colour="red"))
     for ask in (columns.facet, lambda name: columns.order(name, ids(1))):
@@ -180,6 +213,52 @@ def test_suggestions_come_from_titles_tags_and_values_by_frequency(catalog: Cata
     assert columns.suggest("RE", k=1) == [("Reebok", 3)]
     assert columns.suggest("etoi") == [("Étoile hat", 1)]
     assert columns.suggest("https") == columns.suggest(" ") == columns.suggest("zz") == []
+
+
+_strings = st.one_of(
+    st.text("aàAbB", max_size=3), st.just("a://b"), st.integers(0, 2), st.lists(st.text("aàb"))
+)
+_steps = st.lists(st.lists(st.tuples(st.integers(0, 2), _strings), max_size=3), max_size=6)
+
+
+@settings(max_examples=200, derandomize=True, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 1), _strings), min_size=1, max_size=60), _steps)
+def test_completions_that_grow_are_those_made_anew(
+    start: list[tuple[int, Any]], steps: list[list[tuple[int, Any]]]
+) -> None:
+    """Values, each in one of three dictionaries of which the third one may come later."""
+    grown = Completions()
+    dictionaries: list[Dictionary] = []
+    codes: list[list[int]] = []
+    for values in (start, *steps):
+        for number, value in values:
+            while len(dictionaries) <= number:
+                dictionaries.append(Dictionary())
+                codes.append([])
+            codes[number].append(dictionaries[number].code(value))
+        anew = Completions()
+        anew.update(dictionaries)
+        grown.update(dictionaries)
+        live = [
+            (np.array(some, np.int32), one) for some, one in zip(codes, dictionaries, strict=True)
+        ]
+        for prefix in ("a", "b", "ab", "ba", "aa"):
+            expected = anew.starting_with(prefix, anew.tally(live), 3)
+            assert grown.starting_with(prefix, grown.tally(live), 3) == expected
+        assert not grown.update(dictionaries)
+
+
+def test_one_new_string_among_many_is_suggested_in_its_place(catalog: Catalog) -> None:
+    columns = of(catalog, *(row(f"k{n}", f"Shoe {n:02}", tags=["shoe"]) for n in range(30)))
+    assert columns.suggest("shoe 1", k=2) == [("Shoe 10", 1), ("Shoe 11", 1)]
+    catalog.commit(Write(items=[row("new", "shoe 10b", "g", tags=["Shoé 105"], colour="shoe 11")]))
+    columns.refresh()
+    assert columns.suggest("shoe 1", k=4) == [
+        ("Shoe 11", 2),  # a spelling that was there before is the one that is shown
+        ("Shoe 10", 1),
+        ("Shoé 105", 1),
+        ("shoe 10b", 1),
+    ]
 
 
 def test_columns_follow_every_change(catalog: Catalog) -> None:

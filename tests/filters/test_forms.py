@@ -13,7 +13,7 @@ from mmsearch.errors import FilterError
 from mmsearch.filters import Filter, from_json, parse, to_json, to_text
 from mmsearch.filters.build import MAX_CONDITIONS, MAX_DEPTH
 from mmsearch.filters.json_form import OPERATORS
-from mmsearch.filters.like import like
+from mmsearch.filters.like import FOLD, like, matcher
 from tests.filters.worlds import filters
 
 
@@ -163,3 +163,20 @@ def fits(text: str, pattern: str) -> bool:
 @given(st.text("ab.", max_size=6), st.text("ab.%_", max_size=6))
 def test_like_equals_its_definition(text: str, pattern: str) -> None:
     assert like(text, pattern, fold=False) == fits(text, pattern)
+
+
+# Letters whose other case is ASCII, or that have one that is not (Kelvin, long s, dotless i).
+_CASES = "aAkKsSiI\u212a\u017f\u0131\u0130éÉ."
+
+
+@settings(max_examples=500, derandomize=True, deadline=None)
+@given(st.lists(st.text(_CASES, max_size=6), max_size=4), st.text(_CASES + "%_", max_size=6))
+def test_ilike_is_like_with_ascii_letters_folded(texts: list[str], pattern: str) -> None:
+    test = matcher(pattern, fold=True)
+    folded = pattern.translate(FOLD)
+    assert [test(text) for text in texts] == [fits(text.translate(FOLD), folded) for text in texts]
+
+
+def test_stray_backslash_is_an_error_before_any_text() -> None:
+    with pytest.raises(ValueError, match="have a meaning"):
+        matcher("a\\b", fold=False)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmsearch.ranking.order import by_attribute
@@ -36,6 +38,33 @@ def test_order_is_by_value_then_by_rank(column: list[object], descending: bool) 
                 assert (str(one) > str(two)) is descending
         if not isinstance(one, int | str):
             assert not isinstance(two, int | str)
+
+
+_numbers = [True, False, 0, -0.0, 1, 1.0, 2.5, -3, float("inf"), float("nan"), None]
+_large = [2**53 - 1, 2**53, 2**53 + 1, 2.0**53, 2**64, -(2**64), 10**400, 1e300]
+
+
+@settings(max_examples=500, derandomize=True, deadline=None)
+@given(
+    st.one_of(
+        st.lists(st.sampled_from(_numbers)),
+        st.lists(st.sampled_from([*_numbers, *_large])),
+        st.lists(st.sampled_from([*_numbers, *_large, "", "1", "a", "é", "\U0001f600", [1], {}])),
+    ),
+    st.booleans(),
+)
+def test_order_is_that_of_pairs_of_type_and_value(column: list[object], descending: bool) -> None:
+    def key(row: int) -> tuple[int, Any] | None:
+        value = column[row]
+        if isinstance(value, str):
+            return 1, value
+        return (0, value) if isinstance(value, int | float) and abs(value) < math.inf else None
+
+    ordered = [row for row in range(len(column)) if key(row) is not None]
+    ordered.sort(key=lambda row: key(row) or (), reverse=descending)
+    without = [row for row in range(len(column)) if key(row) is None]
+    rows = by_attribute(world(len(column)), column, descending=descending)
+    assert rows.tolist() == ordered + without
 
 
 @pytest.mark.parametrize(("descending", "wanted"), [(False, [2, 0, 3, 1]), (True, [0, 3, 2, 1])])
