@@ -240,7 +240,8 @@ class Catalog:
         The score is BM25 (Robertson et al. 1994, k1 = 1.2, b = 0.75, as SQLite's FTS5 computes it)
         over text, attributes and key, larger for what fits better. One word in common is enough to
         be found, rare words count most. A word that no item has is replaced by known ones that
-        differ in a letter or two. `prefix`: the last word may be unfinished. `allowed` (ids)
+        differ in a letter or two, the first fts.MAX_CORRECTED such words of a query. `prefix`: the
+        last word may be unfinished. `allowed` (ids)
         restricts the answer. No text is ever read as syntax. Raises UsageError for a query of
         more than fts.MAX_WORDS words.
         """

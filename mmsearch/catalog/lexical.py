@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
@@ -70,15 +70,15 @@ class Lexical:
             # worth postings in memory.
             warm = self._warm if _state(connection) == self._asked else None
             if warm is not None:
-                return coverage(warm.items, [warm.having(connection, word, ids) for word in words])
+                return coverage(warm.items, warm.having(connection, words, ids))
             return fts.coverage(connection, words, ids)
 
     def explain(self, text: str, *, prefix: bool = False) -> list[WordMatch]:
         """What each word of a query is taken for. Raises UsageError as `search` does."""
+        words = fts.asked(text, prefix=prefix)
         matches = []
         with self._reading() as connection:
-            for word in fts.asked(text, prefix=prefix):
-                known = fts.resolve(connection, word)
+            for word, known in zip(words, fts.resolve(connection, words), strict=True):
                 matches.append(
                     WordMatch(
                         word.text,
@@ -135,33 +135,36 @@ class _Warm:
     def search(
         self, connection: sqlite3.Connection, words: Sequence[Word], k: int, allowed: Ids | None
     ) -> list[tuple[int, float]]:
-        known = dict.fromkeys(one for word in words for one in self._learn(connection, word))
+        known = dict.fromkeys(one for terms in self._resolve(connection, words) for one in terms)
+        self._learn(connection, known)
         return self._postings.best(known, k, allowed)
 
     @property
     def items(self) -> int:
         return len(self._postings)
 
-    def having(self, connection: sqlite3.Connection, word: Word, ids: Ids) -> tuple[int, Flags]:
-        """How many items have a word, and (n,) which of `ids` do."""
-        return self._postings.having(self._learn(connection, word), ids)
+    def having(
+        self, connection: sqlite3.Connection, words: Sequence[Word], ids: Ids
+    ) -> list[tuple[int, Flags]]:
+        """For each word, how many items have it, and (n,) which of `ids` do."""
+        found = []
+        for known in self._resolve(connection, words):
+            self._learn(connection, known)  # only now: asking for one word may forget others
+            found.append(self._postings.having(known, ids))
+        return found
 
-    def _learn(self, connection: sqlite3.Connection, word: Word) -> list[Word]:
-        """The known words in the place of `word`, each with its posting."""
-        known = self._resolve(connection, word)
+    def _learn(self, connection: sqlite3.Connection, known: Iterable[Word]) -> None:
+        """Have the posting of each of these known words."""
         for one in known:
             among = self._postings.unknown(one)
             if among is None or len(among):
                 found = self._bm25.pairs(fts.occurrences(connection, one, among))
                 self._postings.learn(one, among, *found)
-        return known
 
-    def _resolve(self, connection: sqlite3.Connection, word: Word) -> list[Word]:
-        if word not in self._resolved:
-            if len(self._resolved) >= MAX_RESOLVED:
-                self._resolved.clear()
-            self._resolved[word] = fts.resolve(connection, word)
-        return self._resolved[word]
+    def _resolve(self, connection: sqlite3.Connection, words: Sequence[Word]) -> list[list[Word]]:
+        if len(self._resolved) >= MAX_RESOLVED:
+            self._resolved.clear()
+        return fts.resolve(connection, words, self._resolved)
 
 
 def _state(connection: sqlite3.Connection) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 from typing import TYPE_CHECKING
 
 from mmsearch.errors import UsageError
@@ -30,6 +30,8 @@ WEIGHTS = (2.0, 1.0, 1.0)
 MAX_WORDS = 200
 # Words with one beginning that a misspelt word is compared with: about 10 ms.
 MAX_COMPARED = 2_000
+# Words of one query that are corrected, the first ones: 10 to 20 ms each.
+MAX_CORRECTED = 20
 LAST = "\U0010ffff"  # behind every word with the same beginning
 
 
@@ -47,7 +49,7 @@ def search(
     connection: sqlite3.Connection, words: Sequence[Word], k: int, allowed: Ids | None
 ) -> list[tuple[int, float]]:
     """The k best by BM25, as (id, score), ties by ascending id; see Catalog.lexical_search."""
-    known = dict.fromkeys(one for word in words for one in resolve(connection, word))
+    known = dict.fromkeys(one for terms in resolve(connection, words) for one in terms)
     if not known:
         return []
     only, ids = _only("+rowid", allowed)  # the sign: FTS5 is not asked anew for each
@@ -59,11 +61,10 @@ def search(
     return [(row[0], row[1]) for row in found]
 
 
-def having(connection: sqlite3.Connection, word: Word, ids: Ids) -> tuple[int, Flags]:
-    """How many items have a word, and (n,) which of `ids` do."""
+def having(connection: sqlite3.Connection, known: Sequence[Word], ids: Ids) -> tuple[int, Flags]:
+    """How many items have one of the words, and (n,) which of `ids` do."""
     import numpy as np
 
-    known = resolve(connection, word)
     if not known:
         return 0, np.zeros(len(ids), np.bool_)
     only, among = _only("+rowid", ids)
@@ -78,7 +79,8 @@ def coverage(connection: sqlite3.Connection, words: Sequence[Word], ids: Ids) ->
     """(n,) how much of the words each of `ids` has; see bm25.coverage."""
     from mmsearch.lexical import bm25
 
-    return bm25.coverage(size(connection), [having(connection, word, ids) for word in words])
+    resolved = resolve(connection, words)
+    return bm25.coverage(size(connection), [having(connection, known, ids) for known in resolved])
 
 
 def size(connection: sqlite3.Connection) -> int:
@@ -86,18 +88,42 @@ def size(connection: sqlite3.Connection) -> int:
     return _number(connection.execute("SELECT count(*) FROM words_docsize"))
 
 
-def resolve(connection: sqlite3.Connection, word: Word) -> list[Word]:
-    """The word if an item has it, else known ones in its place, else none."""
+def resolve(
+    connection: sqlite3.Connection,
+    words: Sequence[Word],
+    learnt: MutableMapping[Word, list[Word]] | None = None,
+) -> list[list[Word]]:
+    """For each word of a query, itself if an item has it, else known ones in its place, else none.
+
+    Of the words that no item has and that are long enough to be misspelt, the first MAX_CORRECTED
+    are corrected. `learnt` holds what was found before, and takes what is found now.
+    """
+    learnt = {} if learnt is None else learnt
+    left = MAX_CORRECTED
+    resolved = []
+    for word in words:
+        known = learnt.get(word)
+        if known is None and _is_known(connection, word):
+            known = learnt[word] = [word]
+        if known != [word]:
+            limit = spelling.allowed_distance(word.text)
+            if not limit or not left:
+                known = []  # and not learnt: it may be among the first of another query
+            else:
+                left -= 1
+                if known is None:
+                    terms = _corrections(connection, word.text, limit)
+                    known = learnt[word] = [Word(term) for term in terms]
+        resolved.append(known)
+    return resolved
+
+
+def _is_known(connection: sqlite3.Connection, word: Word) -> bool:
     query = "SELECT 1 FROM words WHERE words MATCH ? LIMIT 1"
-    if connection.execute(query, (_expression([word]),)).fetchone():
-        return [word]
-    return [Word(term) for term in _corrections(connection, word.text)]
+    return connection.execute(query, (_expression([word]),)).fetchone() is not None
 
 
-def _corrections(connection: sqlite3.Connection, word: str) -> list[str]:
-    limit = spelling.allowed_distance(word)
-    if not limit:
-        return []
+def _corrections(connection: sqlite3.Connection, word: str, limit: int) -> list[str]:
     made = json.dumps(sorted(spelling.one_edit_away(word)))
     known = connection.execute(
         "SELECT term, doc FROM terms WHERE term IN (SELECT value FROM json_each(?))", (made,)

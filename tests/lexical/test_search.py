@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mmsearch.catalog.catalog import Catalog, Write
 from mmsearch.errors import CorruptionError, UsageError
-from mmsearch.lexical import bm25
+from mmsearch.lexical import bm25, fts
 
 
 @pytest.fixture
@@ -323,3 +323,24 @@ def test_types_of_attributes_are_known_and_kept(catalog: Catalog) -> None:
         "size": {"number"},
         "é": {"object"},
     }
+
+
+def test_only_the_first_misspelt_words_of_a_query_are_corrected(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["almond", "banana", "cherry", "damson", "elderberry"]
+    put(catalog, *(row(str(number), word) for number, word in enumerate(words, 1)))
+    monkeypatch.setattr(fts, "MAX_CORRECTED", 2)
+    # Neither known words nor those that are too short to be misspelt count.
+    asked = "xy elderberry banan 12345 chery almon zq"
+    assert found(catalog, asked) == [2, 3, 5]
+    assert [match.terms for match in catalog.explain_words(asked)] == [
+        *[(), ("elderberry",), ("banana",), (), ("cherry",), (), ()]
+    ]
+    ids = np.arange(1, 6)
+    for _ in range(2):  # by FTS5, and by postings in memory
+        assert (catalog.word_coverage(asked, ids) > 0).tolist() == [False, True, True, False, True]
+        assert [item for item, _ in catalog.lexical_search(asked, 10)] == [2, 3, 5]
+    # What one query leaves is still corrected for another.
+    assert found(catalog, "almon") == [1]
+    assert [item for item, _ in catalog.lexical_search("almon chery banan", 10)] == [1, 3]
