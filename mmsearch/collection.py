@@ -56,6 +56,8 @@ if TYPE_CHECKING:
     from mmsearch.types import Vectors
 
 DEFAULT_MODEL = "mini"
+# Stored vectors that are read and brought to length 1 at a time: no copy of all beside the result.
+VECTORS_AT_ONCE = 8_192
 
 __all__ = ["CheckReport", "Collection", "Status", "find_collection", "open"]
 
@@ -498,12 +500,26 @@ class Collection:
         info = self._info()
         ids, rows = live_rows(self._catalog, info.fingerprint, modality)
         items = self._catalog.items(ids.tolist())
-        there = [place for place, item in enumerate(ids.tolist()) if item in items]
-        if not there:
-            return [], np.empty((0, info.dim), np.float32)
-        stored = self._layout.vector_file(info).read(rows[there])
-        norms = np.linalg.norm(stored, axis=1, keepdims=True)
-        return [items[item] for item in ids[there].tolist()], (stored / norms).astype(np.float32)
+        there = np.fromiter((item in items for item in ids.tolist()), np.bool_, len(ids))
+        ids, rows = ids[there], rows[there]
+        file = self._layout.vector_file(info)
+        unit = np.empty((len(rows), info.dim), np.float32)
+        for start in range(0, len(rows), VECTORS_AT_ONCE):
+            stored = file.read(rows[start : start + VECTORS_AT_ONCE])
+            norms = np.linalg.norm(stored, axis=1, keepdims=True)
+            np.divide(stored, norms, out=unit[start : start + VECTORS_AT_ONCE])
+        return [items[item] for item in ids.tolist()], unit
+
+    def sharing_vectors(self, modality: Modality) -> list[StoredItem]:
+        """The items whose vector of this modality is also another one's, by age.
+
+        Equal files, or equal texts, have one vector; it is not read. Raises NoCollectionError.
+        """
+        ids, rows = live_rows(self._catalog, self._info().fingerprint, modality)
+        _, row, count = np.unique(rows, return_inverse=True, return_counts=True)
+        shared = ids[count[row] > 1].tolist()
+        items = self._catalog.items(shared)
+        return [items[item] for item in shared if item in items]
 
     def status(self) -> Status:
         """Counts, sizes, and the encoders whose vectors are kept."""

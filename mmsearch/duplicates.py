@@ -15,7 +15,6 @@ from mmsearch.types import Modality
 if TYPE_CHECKING:
     from mmsearch.catalog.records import StoredItem
     from mmsearch.collection import Collection
-    from mmsearch.types import Vectors
 
 # Measured with `benchmarks/shop_commands.py` on the bundled model 6432b3ae of 2026-11-25, on 500
 # photographs of Flickr8k and the 160 pictures of sample_data. At or above this cosine are all
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 THRESHOLD = 0.95
 
 Kind = Literal["exact", "near"]
+_Identity = tuple[int, int] | Path  # device and inode; a path where there is no file
 
 
 @dataclass(frozen=True)
@@ -65,32 +65,31 @@ def find_duplicates(
     Exact: equal files (or texts); the oldest file comes first. Near: different ones that a chain
     of pairs with a cosine of at least `threshold` joins, of each exact group only its first; the
     picture with most pixels (the longest text) comes first, then the largest and the oldest file.
-    So the first of each group may be kept and all others go, whatever the groups share.
+    So the first of each group may be kept and all others go, whatever the groups share. A file
+    that has several paths (links) is there once, by the path that is no link.
 
-    Compares each with each: memory grows with n, time with n^2 (see ranking.duplicates).
+    Compares each with each: memory grows with n, time with n^2 (see ranking.duplicates); with
+    `exact_only` by digests, and no vector is read.
     Raises NoCollectionError, CorruptionError, UsageError for a threshold outside (0, 1].
     """
     from mmsearch.ranking.duplicates import duplicate_groups
 
-    items, vectors = collection.vectors(modality)
-    world = _World(items, vectors, collection.base, modality)
-    by_digest: dict[bytes | None, list[int]] = {}
-    for row, item in enumerate(items):
-        digest = item.image_digest if modality == "image" else item.text_digest
-        by_digest.setdefault(digest, []).append(row)
-    for rows in by_digest.values():
-        rows.sort(key=lambda row: (items[row].stamp.mtime_ns, items[row].id))
-    found = [_group("exact", rows, world) for rows in by_digest.values() if len(rows) > 1]
     if exact_only:
-        return found
-    distinct = np.array([rows[0] for rows in by_digest.values()], np.int64)
+        world = _World(collection.sharing_vectors(modality), collection.base, modality)
+        return _exact(_by_digest(world), world)
+    items, vectors = collection.vectors(modality)
+    world = _World(items, collection.base, modality)
+    same = _by_digest(world)
+    found = _exact(same, world)
+    distinct = np.array([rows[0] for rows in same], np.int64)
     for group in duplicate_groups(vectors[distinct], distinct, threshold):
         if modality == "image":
             for row in group.ids:
                 file = _file(items[row], world)
                 world.sizes[row] = None if file is None else _size(file)
         best_first = sorted(group.ids, key=lambda row: _worth(row, world))
-        found.append(_group("near", best_first, world))
+        cosines = np.minimum(vectors[best_first] @ vectors[best_first[0]], 1.0)
+        found.append(_group("near", best_first, cosines.tolist(), world))
     return found
 
 
@@ -99,27 +98,72 @@ def to_drop(groups: Iterable[Duplicates]) -> list[Member]:
     groups = list(groups)
     others = {member.key: member for group in groups for member in group.members[1:]}
     first = {group.members[0].key: group.members[0] for group in groups}
-    needed = {member.file for key, member in first.items() if key not in others}
-    taken: set[Path] = set()
+    kept = [member.file for key, member in first.items() if key not in others]
+    named = {_identity(file) for file in kept if file is not None}
     dropped = []
     for member in others.values():
-        if member.file is not None and (member.file in needed or member.file in taken):
-            continue
         if member.file is not None:
-            taken.add(member.file)
+            file = _identity(member.file)
+            if file in named:
+                continue
+            named.add(file)
         dropped.append(member)
     return dropped
 
 
 @dataclass(frozen=True)
 class _World:
-    """Items by row, their vectors (n, d), and the pixels of those whose files were looked at."""
+    """Items by row, and the pixels of those whose files were looked at."""
 
     items: Sequence[StoredItem]
-    vectors: Vectors
     base: Path
     modality: Modality
     sizes: dict[int, tuple[int, int] | None] = field(default_factory=dict)
+
+
+def _by_digest(world: _World) -> list[list[int]]:
+    """The rows of each digest, the oldest file first; each file once."""
+    by_digest: dict[bytes | None, list[int]] = {}
+    for row, item in enumerate(world.items):
+        digest = item.image_digest if world.modality == "image" else item.text_digest
+        by_digest.setdefault(digest, []).append(row)
+    for rows in by_digest.values():
+        rows.sort(key=lambda row: (world.items[row].stamp.mtime_ns, world.items[row].id))
+    return [_without_links(rows, world) for rows in by_digest.values()]
+
+
+def _exact(same: Sequence[Sequence[int]], world: _World) -> list[Duplicates]:
+    """The groups of `_by_digest`, whose members have one vector."""
+    return [_group("exact", rows, [1.0] * len(rows), world) for rows in same if len(rows) > 1]
+
+
+def _without_links(rows: Sequence[int], world: _World) -> list[int]:
+    """`rows` without those that have the file of another one by another path.
+
+    Of the paths of one file the first with fewest symbolic links on its way stays. Rows of one path
+    all stay: they are several items.
+    """
+    if len(rows) == 1:
+        return list(rows)
+    files = {row: _file(world.items[row], world) for row in rows}
+    paths: dict[_Identity, Path] = {}
+    for file in sorted(filter(None, files.values()), key=_links):
+        paths.setdefault(_identity(file), file)
+    return [row for row, file in files.items() if file is None or paths[_identity(file)] == file]
+
+
+def _identity(file: Path) -> _Identity:
+    """The same for all paths of one file, links among them; the path where there is none now."""
+    try:
+        found = file.stat()
+    except OSError:
+        return file
+    return found.st_dev, found.st_ino
+
+
+def _links(file: Path) -> int:
+    """How many symbolic links are on the way to it; those above the collection are in all ways."""
+    return sum(part.is_symlink() for part in (file, *file.parents))
 
 
 def _worth(row: int, world: _World) -> tuple[int, int, int, int]:
@@ -155,10 +199,9 @@ def _file(item: StoredItem, world: _World) -> Path | None:
     return file if item.origin is None and file.is_file() else None
 
 
-def _group(kind: Kind, rows: Sequence[int], world: _World) -> Duplicates:
-    cosines = np.minimum(world.vectors[list(rows)] @ world.vectors[rows[0]], 1.0)  # (len(rows),)
+def _group(kind: Kind, rows: Sequence[int], cosines: Sequence[float], world: _World) -> Duplicates:
     members = []
-    for row, cosine in zip(rows, cosines.tolist(), strict=True):
+    for row, cosine in zip(rows, cosines, strict=True):
         item = world.items[row]
         members.append(
             Member(

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -222,6 +223,24 @@ def test_vector_file_cut_short_is_an_error_that_names_the_cure(
         pytest.raises(CorruptionError, match="check --repair"),
     ):
         again.search("red")
+
+
+def test_vectors_are_unit_rows_of_their_items_however_many_are_read_at_once(
+    collection: mmsearch.Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items, vectors = collection.vectors("text")
+    assert [item.id for item in items] == sorted(item.id for item in items)
+    texts = [item.text or "" for item in items]
+    assert sorted(texts) == ["a blue square", "a red square", "something green"]
+    assert vectors.dtype == np.float32
+    np.testing.assert_allclose(vectors, ColourEncoder().encode_texts(texts), atol=1e-3)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+    monkeypatch.setattr("mmsearch.collection.VECTORS_AT_ONCE", 2)
+    assert (collection.vectors("text")[1] == vectors).all()
+    collection.remove([item.key for item in items])
+    gone, none = collection.vectors("text")
+    assert gone == []
+    assert none.shape == (0, ColourEncoder.dim)
 
 
 def test_nothing_is_written_behind_vectors_that_are_gone(collection: mmsearch.Collection) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,21 @@ def test_near_group_has_of_equal_files_only_the_first(tmp_path: Path) -> None:
     assert [member.key for member in to_drop(groups)] == ["b.png", "near.png"]
 
 
+def test_equal_files_are_told_without_their_vectors(tmp_path: Path) -> None:
+    paint(tmp_path / "0.png", "red")
+    paint(tmp_path / "1.png", "blue")
+    paint(tmp_path / "3.png", "green")
+    for copy, of in (("2", "0"), ("4", "1"), ("5", "0")):
+        shutil.copy2(tmp_path / f"{of}.png", tmp_path / f"{copy}.png")
+    with index(tmp_path) as collection:
+        groups = find_duplicates(collection)
+        (vectors,) = (collection.path / "vectors").iterdir()
+        vectors.unlink()
+        alone = find_duplicates(collection, exact_only=True)
+    assert keys(alone) == [("exact", ["0.png", "2.png", "5.png"]), ("exact", ["1.png", "4.png"])]
+    assert alone == groups[:2]
+
+
 def test_one_of_each_kind_is_left_when_the_best_of_equal_files_is_not_the_best_of_all(
     tmp_path: Path,
 ) -> None:
@@ -83,6 +99,39 @@ def test_file_that_a_kept_item_shows_is_not_to_go(tmp_path: Path) -> None:
         (group,) = find_duplicates(collection)
     assert keys([group]) == [("exact", ["p1", "p2"])]
     assert to_drop([group]) == []
+
+
+def test_link_to_a_copy_is_no_third_one_and_the_copy_itself_is_named(tmp_path: Path) -> None:
+    aged(paint(tmp_path / "photo.png", "red"), 2000)
+    aged(Path(shutil.copy(tmp_path / "photo.png", tmp_path / "z.png")), 1000)
+    (tmp_path / "a.png").symlink_to("z.png")
+    os.link(tmp_path / "photo.png", tmp_path / "same.png")
+    with index(tmp_path) as collection:
+        (group,) = find_duplicates(collection)
+    assert group.members[0].key == "z.png"
+    assert {member.key for member in group.members[1:]} < {"photo.png", "same.png"}
+    assert len(group.members) == 2
+    assert to_drop([group]) == [group.members[1]]
+
+
+def test_file_and_links_to_it_are_no_duplicates(tmp_path: Path) -> None:
+    paint(tmp_path / "photos" / "z.png", "red")
+    (tmp_path / "a.png").symlink_to("photos/z.png")
+    (tmp_path / "linked").symlink_to("photos")
+    os.link(tmp_path / "photos" / "z.png", tmp_path / "hard.png")
+    with index(tmp_path, tmp_path / "linked") as collection:
+        assert find_duplicates(collection) == []
+
+
+def test_file_is_not_to_go_where_a_link_to_it_is_kept(tmp_path: Path) -> None:
+    paint(tmp_path / "z.png", "red", size=80)
+    (tmp_path / "a.png").symlink_to("z.png")
+    paint(tmp_path / "small.png", "red", size=20)
+    with index(tmp_path) as collection:
+        (group,) = find_duplicates(collection)
+        link = replace(group.members[0], key="a.png", file=tmp_path / "a.png")
+    assert [member.key for member in group.members] == ["z.png", "small.png"]
+    assert to_drop([replace(group, members=(link, *group.members))]) == [group.members[1]]
 
 
 def test_groups_are_the_connected_parts_above_the_threshold(tmp_path: Path) -> None:

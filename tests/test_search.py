@@ -454,6 +454,33 @@ def test_a_plain_query_reads_no_attributes_into_memory(
     monkeypatch.setattr(Columns, "refresh", lambda _: pytest.fail("columns were read"))
     for options in ({}, {"mode": "vector"}, {"diversity": 0.5}):
         assert len(lamps.answer("red lamp", k=5, **options).hits) == 5
+    assert lamps.answer("red lamp", exclude=("L3", "L4")).total == 58
+    assert lamps.more_like("L3").total == 59
+
+
+def test_what_is_outside_a_concept_is_told_without_attributes_in_memory(
+    shop: mmsearch.Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.save_concept("reds", "a red thing")
+    inside = shop.answer("blue", within=(Membership("reds"),))
+    monkeypatch.setattr(Columns, "refresh", lambda _: pytest.fail("columns were read"))
+    outside = shop.answer("blue", within=(Membership("reds", negated=True),))
+    assert inside.total
+    assert outside.total == 120 - inside.total
+
+
+def test_total_without_some_follows_the_collection(lamps: mmsearch.Collection) -> None:
+    def total() -> int:
+        return lamps.answer("red lamp", exclude=("L3",)).total
+
+    assert total() == 59
+    lamps.remove(["L9"])
+    assert total() == 58
+    lamps.upsert(lamp(number) for number in range(60, 70))
+    assert total() == 68
+    assert lamps.answer("red lamp", exclude=("L3",), where="price < 5").total == 4
+    lamps.remove(["L60"])
+    assert total() == 67
 
 
 def test_explanation_says_what_was_done(shop: mmsearch.Collection) -> None:

@@ -108,6 +108,8 @@ def build_settings(
     """
     rows = np.ascontiguousarray(vectors, np.float32)
     for number, kind in enumerate(kinds):
+        if on_progress:  # before, too: of hundreds of thousands of vectors one kind takes minutes
+            on_progress(Progress(f"measuring {kind.family}", number, len(kinds)))
         started = time.perf_counter()
         try:
             index = faiss.index_factory(rows.shape[1], kind.factory, faiss.METRIC_INNER_PRODUCT)
@@ -131,7 +133,7 @@ def build_settings(
             )
         del index
         if on_progress:
-            on_progress(Progress(f"measured {kind.family}", number + 1, len(kinds)))
+            on_progress(Progress(f"measuring {kind.family}", number + 1, len(kinds)))
 
 
 def threads() -> int:

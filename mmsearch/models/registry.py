@@ -71,7 +71,7 @@ class ModelRecord:
 def list_models(everything: bool = False) -> list[ModelRecord]:
     """The bundled model and the aliases; with `everything` also all that open_clip knows.
 
-    Only `everything` imports open_clip (seconds).
+    `everything` starts a process the first time, half a second. Raises ModelError.
     """
     records = [
         ModelRecord(
@@ -93,12 +93,11 @@ def list_models(everything: bool = False) -> list[ModelRecord]:
 
 
 def _open_clip_models() -> list[ModelRecord]:
-    from mmsearch.encoders.torchvision_shim import import_open_clip
+    from mmsearch.models.pretrained import pretrained
 
-    pretrained = import_open_clip().pretrained
     records = []
-    for architecture, tag in pretrained.list_pretrained():
-        repo, file = os.path.split(pretrained.get_pretrained_cfg(architecture, tag)["hf_hub"])
+    for architecture, tag, hub in pretrained():
+        repo, file = os.path.split(hub)
         on_disk = bool(repo) and is_on_disk(repo, file)
         records.append(ModelRecord(f"{architecture}/{tag}", architecture, tag, False, on_disk))
     return records

@@ -51,8 +51,8 @@ class Concepts:
         """Raises ItemNotFoundError."""
         known = self.all()
         if name not in known:
-            named = ", ".join(known) if known else "none is saved yet"
-            raise ItemNotFoundError(f"no concept is called {name!r}: there are {named}")
+            there = f"there are {', '.join(known)}" if known else "none is saved yet"
+            raise ItemNotFoundError(f"no concept is called {name!r}: {there}")
         return known[name]
 
     def save(self, concept: Concept) -> None:

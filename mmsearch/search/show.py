@@ -53,7 +53,7 @@ class Showing:
             return np.sort(kept.all().ids)
         if not prepared.excluded:
             return allowed
-        every = self._candidates.columns.ids if allowed is None else allowed
+        every = self._candidates.every if allowed is None else allowed
         excluded = np.array(sorted(prepared.excluded), np.int64)
         return np.setdiff1d(every, excluded, assume_unique=True)
 

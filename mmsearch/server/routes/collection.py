@@ -38,12 +38,12 @@ async def collection(shared: Shared) -> Response:
     "/v1/models",
     tags=["collection"],
     operation_id="models",
-    responses={200: {"model": ModelsOut}, **responses(401, 403, 429)},
+    responses={200: {"model": ModelsOut}, **responses(401, 403, 429, 503)},
     response_class=Response,
 )
 async def models() -> Response:
     """The models that a collection can be encoded with: as `mmsearch models` lists them."""
-    # Imports open_clip, some seconds, the first time.
+    # Half a second the first time, and then a look at the disk for each.
     known = await asyncio.to_thread(list_models, everything=True)
     return json_response({"models": [asdict(model) for model in known]})
 
