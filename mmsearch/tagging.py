@@ -30,6 +30,7 @@ import numpy as np
 
 from mmsearch.errors import EncoderMismatchError, NoCollectionError, UsageError
 from mmsearch.evaluation.labels import DEFAULT_TEMPLATES, label_vectors
+from mmsearch.filters.nodes import COLUMNS
 from mmsearch.models.templates import is_ensemble, worded_for
 from mmsearch.types import Failure, OnProgress, Progress
 
@@ -214,6 +215,11 @@ def _check(wanted: Tagging) -> None:
         raise UsageError(f'the template {wrong!r} needs one place for the label: "a photo of {{}}"')
     if not wanted.attribute.strip():
         raise UsageError("the attribute needs a name of at least one letter")
+    if (field := wanted.attribute.strip()) in COLUMNS:
+        raise UsageError(
+            f"{field} is a field that every item has, and in a filter it would hide an attribute "
+            f"of this name: call the attribute otherwise, such as {field}_label"
+        )
     if not (math.isfinite(wanted.least) and 0 <= wanted.least <= 1):
         raise UsageError(f"a confidence is between 0 and 1, not {wanted.least}")
 

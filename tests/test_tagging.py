@@ -34,6 +34,14 @@ def attributes(collection: mmsearch.Collection, name: str = "label") -> dict[str
     return {item.key: item.attributes.get(name) for item in items}
 
 
+@pytest.mark.parametrize("field", ["key", "text", "group", "path", " path "])
+def test_attribute_is_not_called_as_a_field_that_would_hide_it(
+    collection: mmsearch.Collection, field: str
+) -> None:
+    with pytest.raises(UsageError, match=f"^{field.strip()} is a field"):
+        tag(collection, Tagging(LABELS, attribute=field), text_encoder=ENCODER)
+
+
 def test_product_is_tagged_by_its_first_picture_and_the_others_follow(tmp_path: Path) -> None:
     with mmsearch.open(tmp_path, create=True, encoder=ENCODER) as opened:
         opened.upsert([{"key": "card", "images": [picture("white"), picture("red")]}])

@@ -13,8 +13,10 @@ from mmsearch.cli import render
 from mmsearch.cli.evaluate_outcome import Gate, Outputs, finish, tell
 from mmsearch.cli.options import (
     DEFAULT_MODEL,
+    EXIT_INTERRUPTED,
     CollectionOption,
     JsonOption,
+    named_path,
     open_collection,
 )
 from mmsearch.cli.progress import Steps
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from mmsearch.evaluation.ground_truth import IndexCurve
     from mmsearch.evaluation.measure import Measured
     from mmsearch.evaluation.request import Request
+    from mmsearch.evaluation.task import Task
 
 DEFAULT_DEPTH = 1000  # of an exported run, as is usual at TREC
 SELF_QUERIES = 1000  # of an index curve
@@ -55,6 +58,7 @@ def evaluate(
             metavar="[DATASET]",
             help="A folder, caption file, table or tar shard; TREC qrels with --run; "
             "nothing: the collection's own captions.",
+            parser=named_path,
         ),
     ] = None,
     model: Annotated[
@@ -63,11 +67,21 @@ def evaluate(
     ] = None,
     run: Annotated[
         Path | None,
-        typer.Option("--run", metavar="FILE", help="Judge this TREC run instead of a model."),
+        typer.Option(
+            "--run",
+            metavar="FILE",
+            help="Judge this TREC run instead of a model.",
+            parser=named_path,
+        ),
     ] = None,
     images: Annotated[
         Path | None,
-        typer.Option("--images", metavar="DIR", help="Where the pictures are: a folder or a tar."),
+        typer.Option(
+            "--images",
+            metavar="DIR",
+            help="Where the pictures are: a folder or a tar.",
+            parser=named_path,
+        ),
     ] = None,
     split: Annotated[
         str | None, typer.Option("--split", help='Part of the dataset; "test" where there is one.')
@@ -91,7 +105,10 @@ def evaluate(
     queries: Annotated[
         Path | None,
         typer.Option(
-            "--queries", metavar="FILE", help="Queries with their judgements, .jsonl or .json."
+            "--queries",
+            metavar="FILE",
+            help="Queries with their judgements, .jsonl or .json.",
+            parser=named_path,
         ),
     ] = None,
     labels: Annotated[
@@ -121,7 +138,9 @@ def evaluate(
     ] = False,
     baseline: Annotated[
         Path | None,
-        typer.Option("--baseline", metavar="FILE", help="Compare with saved figures."),
+        typer.Option(
+            "--baseline", metavar="FILE", help="Compare with saved figures.", parser=named_path
+        ),
     ] = None,
     fail_below: Annotated[
         float | None,
@@ -136,16 +155,29 @@ def evaluate(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
     save: Annotated[
         Path | None,
-        typer.Option("--save", metavar="FILE", help="Keep all of it as JSON, every query too."),
+        typer.Option(
+            "--save",
+            metavar="FILE",
+            help="Keep all of it as JSON, every query too.",
+            parser=named_path,
+        ),
     ] = None,
     html: Annotated[
         Path | None,
-        typer.Option("--html", metavar="FILE", help="Write a report with plots and pictures."),
+        typer.Option(
+            "--html",
+            metavar="FILE",
+            help="Write a report with plots and pictures.",
+            parser=named_path,
+        ),
     ] = None,
     export_run: Annotated[
         Path | None,
         typer.Option(
-            "--export-run", metavar="FILE", help="Write the rankings as a TREC run (.qrels beside)."
+            "--export-run",
+            metavar="FILE",
+            help="Write the rankings as a TREC run (.qrels beside).",
+            parser=named_path,
         ),
     ] = None,
     depth: Annotated[
@@ -199,6 +231,8 @@ def evaluate(
             measured = measure_collection(
                 opened, directions or DIRECTIONS, measures=chosen, sample=sample
             )
+        if export_run is not None:
+            _require_exportable([one.task for one in measured])
         finish(measured, [one.evaluation for one in measured], outputs, gate)
         return
     from mmsearch.evaluation.request import Request, measure_run_file
@@ -218,8 +252,17 @@ def evaluate(
     if run is not None:
         finish([], [measure_run_file(request, run)], outputs, gate)
         return
-    measured = _measure_models(request, model or [DEFAULT_MODEL], machine)
-    finish(measured, [one.evaluation for one in measured], outputs, gate)
+    tasks = request.tasks()  # before any model is loaded: most mistakes are in the dataset
+    if export_run is not None:
+        _require_exportable(tasks)
+    try:
+        measured = _measure_models(request, tasks, model or [DEFAULT_MODEL], machine)
+        finish(measured, [one.evaluation for one in measured], outputs, gate)
+    except KeyboardInterrupt as error:
+        if machine.cache:
+            raise
+        typer.echo("interrupted: with --no-cache no embeddings are kept", err=True)
+        raise typer.Exit(EXIT_INTERRUPTED) from error
 
 
 def _given(ctx: typer.Context) -> set[str]:
@@ -270,12 +313,19 @@ def _measures(names: str | None) -> Any:
     return tuple(dict.fromkeys(parse_measure(name) for name in names.split(",")))
 
 
-def _measure_models(request: Request, models: list[str], machine: Machine) -> list[Measured]:
+def _require_exportable(tasks: list[Task]) -> None:
+    from mmsearch.evaluation.measure import require_exportable
+
+    require_exportable(tasks)
+
+
+def _measure_models(
+    request: Request, tasks: list[Task], models: list[str], machine: Machine
+) -> list[Measured]:
     from mmsearch.encoders.open_clip_encoder import load_encoder
     from mmsearch.evaluation.cache import default_folder
     from mmsearch.evaluation.request import measure
 
-    tasks = request.tasks()  # before any model is loaded: most mistakes are in the dataset
     measured = []
     with Steps() as steps:
         for name in dict.fromkeys(models):

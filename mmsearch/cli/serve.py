@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmsearch.cli import over_socket
-from mmsearch.cli.options import CollectionOption, open_collection
+from mmsearch.cli.options import CollectionOption, named_path, open_collection
 from mmsearch.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
@@ -28,10 +28,15 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8765,
     root: Annotated[
         list[Path] | None,
-        typer.Option(metavar="DIR", help="Clients may have folders beneath it indexed."),
+        typer.Option(
+            metavar="DIR", help="Clients may have folders beneath it indexed.", parser=named_path
+        ),
     ] = None,
     keys: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="API keys: `mmsearch keys` makes them.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="API keys: `mmsearch keys` makes them.", parser=named_path
+        ),
     ] = None,
     trusted_host: Annotated[
         list[str] | None,
@@ -96,7 +101,9 @@ def serve(
 
     if at_socket:
         _require_no_port(ctx)
-    require_keys(host, has_keys=keys is not None)  # before anything is made
+    # Before anything is made.
+    require_keys(host, has_keys=keys is not None)
+    _require_folders(root or ())
 
     with open_collection(ctx, collection, create=create) as opened:
         path = opened.path
@@ -118,19 +125,25 @@ def serve(
     )
     if at_socket:
         with listening_at_socket(path) as listener:
-            typer.echo(f"mmsearch serves {path} at {path / over_socket.NAME}")
-            sys.stdout.flush()
-            _run(settings, listener, commands=True)
+            at = str(path / over_socket.NAME)
+            _run(settings, listener, lambda: _announce(path, at), commands=True)
         return
     with listening(settings) as listener:
         address = f"http://{_in_url(host)}:{listener.getsockname()[1]}/"
-        typer.echo(f"mmsearch serves {path} at {address}")
-        sys.stdout.flush()
-        if open_page:
-            import webbrowser
 
-            webbrowser.open(address)
-        _run(settings, listener)
+        def announce() -> None:
+            _announce(path, address)
+            if open_page:
+                import webbrowser
+
+                webbrowser.open(address)
+
+        _run(settings, listener, announce)
+
+
+def _announce(path: Path, address: str) -> None:
+    typer.echo(f"mmsearch serves {path} at {address}")
+    sys.stdout.flush()
 
 
 def share_processors(environment: MutableMapping[str, str]) -> None:
@@ -156,8 +169,24 @@ def _require_no_port(ctx: typer.Context) -> None:
             )
 
 
-def _run(settings: Settings, listener: socket.socket, *, commands: bool = False) -> None:
-    """Serve until it is stopped. `commands`: run those of `mmsearch query --socket` too."""
+def _require_folders(roots: Sequence[Path]) -> None:
+    """Raises UsageError: jobs would be refused one by one, and nobody at the server would know."""
+    for root in roots:
+        if not root.is_dir():
+            raise UsageError(f"--root {root} is no folder: check the name, or make it first")
+
+
+def _run(
+    settings: Settings,
+    listener: socket.socket,
+    announce: Callable[[], None],
+    *,
+    commands: bool = False,
+) -> None:
+    """Serve until it is stopped, and `announce` it once nothing stands against it.
+
+    `commands`: run those of `mmsearch query --socket` too. Raises as `create_app` does.
+    """
     import uvicorn
 
     from mmsearch.cli.errands import Errands
@@ -179,6 +208,7 @@ def _run(settings: Settings, listener: socket.socket, *, commands: bool = False)
         lifespan="on",
         timeout_graceful_shutdown=round(settings.request_seconds) + 1,
     )
+    announce()
     # uvicorn stops by itself, then raises the signal again for who was there before it: to be
     # stopped is how a server ends, so nobody was.
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -185,6 +185,8 @@ def _read_folder(folder: Path, images: Path | None, split: str | None) -> Datase
 
     found: list[tuple[str, Path]] = []
     for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
         if path.suffix in _ANNOTATIONS and path.is_file():
             # A damaged one is an error: others in its place would be figures of another set.
             reader = _reader_of(path)

@@ -151,12 +151,20 @@ def comma_entries(path: Path) -> Iterator[Entry]:
         yield Entry(image, image, tuple(texts))
 
 
+def _is_hidden(path: Path) -> bool:
+    """Whether its name, or that of a folder in it, begins with a dot."""
+    return any(part.startswith(".") for part in path.parts)
+
+
 def sidecar_entries(folder: Path) -> Iterator[Entry]:
     """Pictures with a text of the same name beside them; one caption a line.
 
+    Hidden files and folders are left out, as `mmsearch index` does.
+
     Raises InputError where no picture has one.
     """
-    pictures = [p for p in sorted(folder.rglob("*")) if is_image_name(p) and p.is_file()]
+    visible = [p for p in sorted(folder.rglob("*")) if not _is_hidden(p.relative_to(folder))]
+    pictures = [p for p in visible if is_image_name(p) and p.is_file()]
     found = False
     for picture in pictures:
         beside = picture.with_suffix(".txt")

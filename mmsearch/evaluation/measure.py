@@ -55,6 +55,14 @@ def write_runs(measured: Sequence[Measured], path: Path, depth: int) -> list[Pat
     return written
 
 
+def require_exportable(tasks: Sequence[Task]) -> None:
+    """Raises as `write_runs` would for the ids of these tasks, before anything is measured."""
+    for task in tasks:
+        trec.require_words((*task.queries, *task.items))
+        for query, graded in task.qrels.items():
+            trec.require_words((query, *graded))
+
+
 def subject_of(encoder: Encoder) -> Subject:
     """What a report says of the encoder."""
     return Subject(encoder.name, encoder.fingerprint, _preprocess_of(encoder))

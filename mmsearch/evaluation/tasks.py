@@ -12,7 +12,7 @@ from mmsearch.errors import InputError, UsageError
 from mmsearch.evaluation.anchors import anchors_of
 from mmsearch.evaluation.dataset import Dataset, Entry
 from mmsearch.evaluation.own import without_own
-from mmsearch.evaluation.task import Shown, Task, asking
+from mmsearch.evaluation.task import Shown, Task, asking, some
 
 Direction = Literal[
     "text-to-image", "image-to-text", "image-to-image", "mixed-to-image", "mixed-to-text"
@@ -75,15 +75,18 @@ def _text_to_image(dataset: Dataset) -> Task:
 
 def _image_to_text(dataset: Dataset) -> Task:
     pictures, texts, owner = _captions(dataset)
-    qrels: dict[str, dict[str, int]] = {entry.id: {} for entry in pictures}
+    qrels: dict[str, dict[str, int]] = {entry.id: {} for entry in pictures if entry.captions}
     for caption, entry_id in owner.items():
         qrels[entry_id][caption] = 1
+    wordless = [entry.id for entry in pictures if not entry.captions]
+    without = f"{len(wordless)} pictures have no caption ({some(wordless)}): they ask for nothing"
     return make_task(
         dataset,
         "image to text",
-        {entry.id: Shown(image=entry.image) for entry in pictures if qrels[entry.id]},
+        {entry.id: Shown(image=entry.image) for entry in pictures if entry.captions},
         {caption: Shown(text=text) for caption, text in texts.items()},
         qrels,
+        warnings=(without,) if wordless else (),
     )
 
 

@@ -83,7 +83,7 @@ def write_run(path: Path, run: RankedRun, tag: str) -> None:
     Raises UsageError for ids with blanks, InputError for ids that are not UTF-8, StorageError where
     the file cannot be written.
     """
-    _require_words((*run.queries, *run.items))
+    require_words((*run.queries, *run.items))
     tag = _BLANK.sub("_", tag) or "mmsearch"
     lines = []
     for query, order, scores in zip(run.queries, run.order, run.scores, strict=True):
@@ -98,12 +98,13 @@ def write_qrels(path: Path, qrels: Qrels) -> None:
     """Write judgements. Raises as `write_run`."""
     lines = []
     for query, graded in qrels.items():
-        _require_words([query, *graded])
+        require_words([query, *graded])
         lines += [f"{query} 0 {item} {grade}\n" for item, grade in graded.items()]
     write_file(path, "".join(lines).encode())
 
 
-def _require_words(names: Iterable[str]) -> None:
+def require_words(names: Iterable[str]) -> None:
+    """Raises UsageError for ids with blanks, InputError for ids that are not UTF-8."""
     for name in names:
         if _BLANK.search(name) or not name:
             raise UsageError(

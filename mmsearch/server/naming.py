@@ -15,14 +15,14 @@ from mmsearch.types import Query
 
 
 def has_controls(text: str) -> bool:
-    """Whether control characters are in it, which no address may hold."""
+    """Whether control characters are in it: names of files may hold them, other names do not."""
     return any(ord(char) < 0x20 or ord(char) == 0x7F for char in text)
 
 
 def new_key(key: str) -> str:
     """The key of an item to come, as it will be stored.
 
-    Raises ValueError for one that no address could name.
+    Raises ValueError for one that nobody could see or type.
     """
     clean = clean_text(key)
     if not clean:

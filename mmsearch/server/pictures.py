@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image
@@ -25,6 +25,7 @@ _QUERY_TARGET = 256
 # What is kept of any other upload until its query is answered: 12 MB at most. Of a blank PNG 150 kB
 # are 50 million pixels.
 _QUERY_SIDE = 2048
+_UPLOAD = "the picture"  # what it is called in errors: its own name stays with the client
 _WHOLE = 1 << 20  # a target that asks for every pixel of a JPEG
 _QUALITY = 82  # about 8 kB at 256 pixels
 
@@ -65,9 +66,14 @@ def require_pixels(contents: Contents, most: int) -> None:
 
 def decode_upload(data: bytes, max_pixels: int) -> Image.Image:
     """An upright RGB picture to search with. Raises ImageError, Problem."""
-    contents = read(data)
-    require_pixels(contents, max_pixels)
-    image = decode(contents, _QUERY_TARGET).image
+    try:
+        contents = replace(read(data), name=_UPLOAD)
+        require_pixels(contents, max_pixels)
+        image = decode(contents, _QUERY_TARGET).image
+    except ImageError as error:
+        _, _, reason = str(error).partition(": ")
+        said = reason if reason.startswith(_UPLOAD) else f"{_UPLOAD}: {reason}"
+        raise ImageError(said) from error
     image.thumbnail((_QUERY_SIDE, _QUERY_SIDE))
     return image
 

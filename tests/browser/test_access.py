@@ -110,6 +110,17 @@ def test_small_windows_need_no_sideways_scrolling(open_page: Open) -> None:
         page.get_by_role("dialog").wait_for(state="hidden")
 
 
+def test_fault_of_a_filter_is_read_in_a_small_window(open_page: Open) -> None:
+    page = open_page("/?where=price+<+50+and+colour+%3D", **PHONE)
+    said = page.locator(".message p")
+    assert "the filter ends where it needs a value" in said.inner_text()
+    assert said.evaluate("it => it.scrollWidth - it.clientWidth") <= 0
+    assert page.evaluate("document.documentElement.scrollWidth") == 375
+    filter, mark = page.locator(".message pre").inner_text().splitlines()
+    assert filter.endswith("colour =")
+    assert mark.index("^") == len(filter)
+
+
 def test_filters_of_a_small_window_are_closed_from_within(open_page: Open) -> None:
     page = open_page("/?q=toy", **PHONE)
     filters = page.get_by_role("button", name="Filters")

@@ -12,6 +12,8 @@ from tests.browser.looks import boxes, keys, query, search, status
 from tests.browser.shop import HOSTILE_KEY, HOSTILE_TITLE, SAMPLES, products
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from playwright.sync_api import Page
 
     from tests.browser.conftest import Open
@@ -86,6 +88,31 @@ def test_picture_finds_its_like(page: Page, way: str) -> None:
     assert keys(page)[0] == "P001"
     assert query(page) == {}
     assert page.get_by_text("not part of the link").is_visible()
+
+
+def test_damaged_picture_is_said_in_plain_words(page: Page, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.jpg"
+    damaged.write_bytes(RED_CAR.read_bytes()[:3000])
+    page.locator("#file").set_input_files(damaged)
+    page.get_by_role("heading", name="This picture cannot be read").last.wait_for()
+    settled(page, TOWER_MS)
+    assert status(page) == "This picture cannot be read"
+    assert page.locator(".message p").inner_text().startswith("the picture is damaged")
+    assert page.get_by_role("button", name="Try again").count() == 0
+    page.get_by_role("button", name="Leave it out").click()
+    page.locator(".card[data-key]").first.wait_for()
+    assert page.locator(".term").count() == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "title"),
+    [
+        ("/?sort=nothing", "This search is not possible"),
+        ("/?like=gone", "It is not there any more"),
+    ],
+)
+def test_faults_have_titles_for_people(open_page: Open, path: str, title: str) -> None:
+    assert status(open_page(path)) == title
 
 
 def test_picture_finds_texts_and_goes_together_with_words(page: Page) -> None:

@@ -14,6 +14,7 @@ from mmsearch.evaluation.dataset import read_dataset
 from mmsearch.tables.sources import rows_to_sources
 from mmsearch.types import Source
 from tests.evaluation import worlds
+from tests.support import paint
 
 
 def content(path: Path, **options: object) -> dict[str, tuple[str, ...]]:
@@ -101,6 +102,18 @@ def test_folder_of_pictures_with_texts_beside_them(tmp_path: Path) -> None:
     assert {e.id: e.captions for e in dataset.entries if e.captions} == {
         "red.png": ("a red square", "something red")
     }
+
+
+def test_hidden_files_are_left_out_as_index_does(tmp_path: Path) -> None:
+    (tmp_path / "shown").mkdir()
+    (tmp_path / ".trash").mkdir()
+    for name in ("shown/red.png", "shown/.blue.png", ".trash/green.png", ".white.png"):
+        paint(tmp_path / name, (200, 0, 0))
+        (tmp_path / name).with_suffix(".txt").write_text("a square")
+    (tmp_path / ".captions.json").write_text('{"shown/red.png": ["another square"]}')
+    dataset = read_dataset(tmp_path)
+    assert [(one.id, one.captions) for one in dataset.entries] == [("shown/red.png", ("a square",))]
+    assert len(read_dataset(tmp_path / ".trash").entries) == 1  # asked for by its name
 
 
 def test_split_column_of_a_table_is_a_split(tmp_path: Path) -> None:

@@ -153,12 +153,17 @@ def test_too_few_vectors_leave_ivf_out_with_a_note() -> None:
     assert note in curve.table()
 
 
-def test_progress_names_each_kind_when_it_is_done() -> None:
+def test_progress_names_each_kind_when_it_is_begun_and_done() -> None:
     seen: list[Progress] = []
     kinds = [Kind("a", "SQfp16"), Kind("b", "SQ8")]
     built = list(build_settings(unit(50), kinds, seen.append))
     assert [setting.label for setting in built] == ["a", "b"]
-    assert seen == [Progress("measured a", 1, 2), Progress("measured b", 2, 2)]
+    assert seen == [
+        Progress("measuring a", 0, 2),
+        Progress("measuring a", 1, 2),
+        Progress("measuring b", 1, 2),
+        Progress("measuring b", 2, 2),
+    ]
 
 
 def test_kind_that_faiss_does_not_know_is_refused() -> None:

@@ -45,6 +45,19 @@ def test_captions_and_pictures_find_each_other(shop: Path) -> None:
     assert to_image.best[0].results[0].image == str(shop.parent / to_image.best[0].results[0].id)
 
 
+def test_pictures_without_a_caption_are_said_to_have_none(tmp_path: Path) -> None:
+    worlds.pictures(tmp_path)
+    (tmp_path / "red.txt").write_text("a red square")
+    (tmp_path / "blue.txt").write_text("a blue square")
+    tasks = Request(tmp_path).tasks()
+    to_image, to_text = (one.evaluation for one in measure_tasks(tasks, ColourEncoder()))
+    assert to_image.gallery_size == 6
+    assert to_text.queries == ("blue.png", "red.png")
+    assert to_text.warnings == (
+        "4 pictures have no caption ('black.png', 'green.png', 'white.png'): they ask for nothing",
+    )
+
+
 def test_every_direction_of_captions(shop: Path) -> None:
     (task,) = caption_tasks(read_dataset(shop), ["mixed-to-text"])
     assert task.shown_queries["red.png"] == Shown("a red square", str(shop.parent / "red.png"))

@@ -145,7 +145,7 @@ def test_key_of_a_file_is_meant_as_it_is(
 
 
 @pytest.mark.parametrize("key", ["a\tb", "a\nb", "ctl\x01", "del\x7fete"])
-def test_new_key_that_no_address_can_name_is_refused(client: TestClient, key: str) -> None:
+def test_new_key_that_nobody_could_see_or_type_is_refused(client: TestClient, key: str) -> None:
     item = {"key": key, "text": "a"}
     refused = client.post("/v1/items", json={"items": [item]})
     assert refused.status_code == 422

@@ -6,13 +6,17 @@ import io
 import os
 from pathlib import Path
 
+import httpx2
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
 import mmsearch
+from mmsearch.keys import path_of
+from mmsearch.server.app import create_app
 from mmsearch.server.pictures import Thumbnails, decode_upload, snapped
-from tests.server.worlds import picture
+from mmsearch.server.settings import Settings
+from tests.server.worlds import listening, picture
 from tests.support import ColourEncoder, paint
 
 
@@ -40,6 +44,30 @@ def test_thumbnail_fits_its_size_and_keeps_its_shape(
 def test_small_picture_is_not_blown_up(client: TestClient) -> None:
     response = client.get("/v1/thumbnails/red.png", params={"size": 1024})
     assert Image.open(io.BytesIO(response.content)).size == (40, 40)
+
+
+NAMES = ["one\ntwo.png", "\n.png", "\t\x01\x1b[31m\x7f\r.png", " a\\b%2F%0a?#&;=+.png", "a..png"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_name_of_a_file_is_an_address(
+    folder: Path, encoder: ColourEncoder, name: str
+) -> None:
+    add(folder, encoder, name, picture("red"))
+    # Over the network: the test client decodes paths twice.
+    app = create_app(Settings(folder / ".mmsearch"), encoder=encoder)
+    with listening(app) as address, httpx2.Client(base_url=address) as client:
+        asked = {"text": "red", "to": "image", "k": 100}
+        hits = client.post("/v1/search", json=asked).json()["hits"]
+        (hit,) = (hit for hit in hits if path_of(hit["key"], folder).name == name)
+        key = hit["thumbnail_url"].removeprefix("/v1/thumbnails/")
+        for kind in ("thumbnails", "images"):
+            sent = client.get(f"/v1/{kind}/{key}")
+            assert sent.headers["content-type"].startswith("image/")
+        assert client.get(f"/v1/items/{key}").json()["key"] == hit["key"]
+        assert client.get(f"/v1/similar/{key}").status_code == 200
+        assert client.delete(f"/v1/items/{key}").status_code == 204
+        assert client.get(f"/v1/items/{key}").status_code == 404
 
 
 @pytest.mark.parametrize("size", ["63", "1025", "big"])

@@ -155,6 +155,23 @@ def test_senseless_upload_is_a_problem(
     assert response.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (picture("red")[:60], "the picture is damaged or cut off"),
+        (b"words", "the picture: not a picture in any format"),
+        (b"", "the picture: "),
+    ],
+)
+def test_fault_of_an_upload_is_one_of_the_picture(
+    client: TestClient, data: bytes, said: str
+) -> None:
+    response = client.post("/v1/search/image", files=[("image", ("a.png", data))])
+    assert response.status_code == 400
+    assert response.json()["type"] == "urn:mmsearch:ImageError"
+    assert response.json()["detail"].startswith(said)
+
+
 def test_similar_leaves_the_item_itself_out(client: TestClient) -> None:
     hits = client.get("/v1/similar/red.png", params={"k": 2}).json()["hits"]
     assert hits[0]["key"] == "P1"

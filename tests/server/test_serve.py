@@ -37,6 +37,23 @@ def test_open_address_needs_keys(folder: Path, host: str) -> None:
     assert "--keys" in done.stderr
 
 
+@pytest.mark.parametrize("options", [("--keys", "nope.json"), ("--allow-origin", "foo")])
+def test_what_cannot_start_is_not_announced(folder: Path, options: tuple[str, str]) -> None:
+    command = [sys.executable, *serve(*options)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
+    assert done.returncode in (1, 2)
+    assert done.stdout == ""
+    assert options[1] in done.stderr
+
+
+def test_a_root_is_a_folder(folder: Path) -> None:
+    for name in ("nope", "red-1.png"):
+        command = [sys.executable, *serve("--root", str(folder), "--root", name)]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f"--root {name} is no folder" in done.stderr
+
+
 def test_taken_port_is_said(folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])

@@ -2,13 +2,27 @@
 
 const KEY = "mmsearch-key"; // of sessionStorage: gone with the tab
 
-/** An answer that is none. `status` 0: the server cannot be reached. */
+// What HTTP's own phrases mean to people ("Bad Request"); a picture is what most often cannot be read.
+const TITLES = {
+  400: "This search is not possible",
+  403: "This is not allowed",
+  404: "It is not there any more",
+  409: "The collection is being changed",
+  413: "This is too large",
+  422: "This search is not possible",
+  500: "The server made a mistake",
+  507: "The server's disk is full",
+};
+const TITLES_OF_KINDS = { ImageError: "This picture cannot be read" };
+
+/** An answer that is none. `status` 0: the server cannot be reached. `kind`: of the library's errors. */
 export class Problem extends Error {
-  constructor(status, title, detail, position = null) {
+  constructor(status, title, detail, { position = null, kind = null } = {}) {
     super(detail);
     this.status = status;
     this.title = title;
     this.position = position;
+    this.kind = kind;
   }
 }
 
@@ -63,8 +77,10 @@ async function read(response) {
     if (response.ok) throw new Problem(response.status, "The answer cannot be read", "What came back is no JSON.");
   }
   if (response.ok) return body;
-  const busy = [429, 503, 504].includes(response.status);
-  const title = busy ? "The server is busy" : (body?.title ?? `Status ${response.status}`);
+  const { status } = response;
+  const kind = body?.type?.replace("urn:mmsearch:", "") ?? null;
+  const busy = [429, 503, 504].includes(status);
+  const said = TITLES_OF_KINDS[kind] ?? TITLES[status] ?? body?.title ?? `Status ${status}`;
   const detail = body?.detail ?? "The server gave no reason.";
-  throw new Problem(response.status, title, detail, body?.position ?? null);
+  throw new Problem(status, busy ? "The server is busy" : said, detail, { position: body?.position ?? null, kind });
 }

@@ -295,9 +295,12 @@ function fail(error) {
   const inFilter = error.position !== null;
   const title = inFilter ? "This filter cannot be read" : error.title;
   status(title);
-  const again = !inFilter && button("Try again", render, { className: "button primary" });
-  const free = error.status === 400 && isNarrowed(state) && clearFilters();
-  results.say(error.status === 0 ? "plug" : inFilter ? "filters" : "broken", title, error.message, again, free);
+  const inPicture = state.images.length > 0 && (error.kind === "ImageError" || error.status === 413);
+  const again = !inFilter && !inPicture && button("Try again", render, { className: "button primary" });
+  const without = inPicture && button(state.images.length > 1 ? "Leave the pictures out" : "Leave it out",
+    () => go({ ...state, images: [] }), { className: "button primary" });
+  const free = error.status === 400 && !inPicture && isNarrowed(state) && clearFilters();
+  results.say(error.status === 0 ? "plug" : inFilter ? "filters" : "broken", title, error.message, again, without, free);
 }
 
 function status(text) {

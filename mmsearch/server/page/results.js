@@ -79,13 +79,17 @@ export class Results {
     this.#tail.replaceChildren(...children);
   }
 
-  /** Words in the place of results: an icon, a heading, a text and what can be done. */
+  /** Words in the place of results: an icon, a heading, a text and what can be done.
+   *
+   * Further lines of the text are a filter with a mark below its fault, which must not wrap.
+   */
   say(name, heading, text, ...actions) {
     this.#cards = [];
     this.#list = null;
-    const words = el(text.includes("\n") ? "pre" : "p", {}, text);
+    const [words, ...lines] = text.split("\n");
+    const quoted = lines.length > 0 && el("pre", {}, lines.join("\n"));
     const below = el("div", { className: "actions" }, actions);
-    this.#replace(el("div", { className: "message" }, icon(name), el("h2", {}, heading), words, below));
+    this.#replace(el("div", { className: "message" }, icon(name), el("h2", {}, heading), el("p", {}, words), quoted, below));
   }
 
   get keys() {

@@ -59,7 +59,8 @@ def _pattern(template: str) -> re.Pattern[str]:
         "".join(
             (".*" if part.endswith(":path}") else "[^/]+") if part[:1] == "{" else re.escape(part)
             for part in parts
-        )
+        ),
+        re.DOTALL,  # a key may hold line ends
     )
 
 

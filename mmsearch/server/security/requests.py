@@ -22,10 +22,11 @@ def header_values(scope: Scope, name: bytes) -> list[str]:
 
 
 def check_path(scope: Scope, facts: Facts) -> None:
-    """No steps upwards, no control characters, nothing but UTF-8.
+    """No steps upwards, no control characters but in keys, nothing but UTF-8.
 
-    Keys may hold anything, but then with their slashes as %2F: a segment `..` of the path itself
-    is for browsers and proxies to normalise, and whoever sends it hopes that one of them does not.
+    Keys may hold anything but U+0000, as names of files do, but then with their slashes as %2F: a
+    segment `..` of the path itself is for browsers and proxies to normalise, and whoever sends it
+    hopes that one of them does not.
     """
     raw: bytes = scope.get("raw_path") or scope["path"].encode()
     for segment in raw.split(b"/"):
@@ -34,7 +35,8 @@ def check_path(scope: Scope, facts: Facts) -> None:
         if any(step in (b".", b"..") for step in steps):
             raise Refusal(400, "path", "the path holds . or .. as a segment: write slashes as %2F")
     _require_text(unquote_to_bytes(raw), "path")
-    if has_controls(scope["path"]):
+    names_key = facts.route.template.endswith("/{key:path}")
+    if "\0" in scope["path"] or (has_controls(scope["path"]) and not names_key):
         raise Refusal(400, "path", "the path holds a control character")
     _require_text(unquote_to_bytes(scope["query_string"]), "query string")
 

@@ -43,18 +43,28 @@ def test_a_key_may_hold_dots_where_its_slashes_are_escaped(address: str) -> None
 @pytest.mark.parametrize(
     "target",
     [
-        "/v1/items/a%0d%0aSet-Cookie:%20x=1",
-        "/v1/items/a%0a",
         "/v1/images/a%00.jpg",
+        "/v1/items/%00",
         "/healthz%0a",
-        "/v1/items/%1b[31m",
-        "/v1/items/%7f",
+        "/v1/search%0a",
+        "/v1/items%0a",
+        "/v1/concepts/%1b[31m",
+        "/static/page.css%7f",
     ],
 )
-def test_no_path_holds_a_control_character(address: str, target: str) -> None:
+def test_no_path_but_of_a_key_holds_a_control_character(address: str, target: str) -> None:
     answer = send_raw(address, [request(target)])
     assert answer.status == 400
     assert b"control character" in answer.body
+
+
+@pytest.mark.parametrize(
+    "target", ["/v1/items/a%0d%0aSet-Cookie:%20x=1", "/v1/images/%0a", "/v1/similar/%1b%7f"]
+)
+def test_a_key_may_hold_them_and_is_only_looked_up(address: str, target: str) -> None:
+    answer = send_raw(address, [request(target)])
+    assert answer.status == 404
+    assert b"no item has the key" in answer.body
     assert "set-cookie" not in answer.headers
 
 
