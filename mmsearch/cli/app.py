@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from importlib import import_module
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, Any
+from types import FrameType
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
 from mmsearch import __version__
-from mmsearch.cli.options import EXIT_INTERRUPTED
+from mmsearch.cli.options import EXIT_INTERRUPTED, named_path
 from mmsearch.errors import MmsearchError, exit_code
 
 EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE
@@ -88,6 +91,7 @@ def program(
             metavar="DIR",
             envvar="MMSEARCH_COLLECTION",
             help="The collection's directory; otherwise .mmsearch, here or in a folder above.",
+            parser=named_path,
         ),
     ] = None,
     version: Annotated[
@@ -139,6 +143,9 @@ def asked(arguments: Sequence[str]) -> Iterable[str]:
 
 def main() -> None:
     """Run the program on `sys.argv`; never returns."""
+    _escape_what_cannot_be_written()
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _on_interrupt)
     try:
         build(asked(sys.argv[1:]))()
     except OSError as error:
@@ -149,6 +156,21 @@ def main() -> None:
         with suppress(OSError):  # stderr may go to the same disk
             typer.echo(f"error: cannot write: {error.strerror}", err=True)
         sys.exit(1)
+
+
+def _on_interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    """The first Ctrl-C ends a command in its own way, which may take a batch; the second one ends
+    the process, as if it were killed: what was committed is kept. To unwind once more would leave
+    threads behind that abort it."""
+    signal.signal(signal.SIGINT, lambda _number, _frame: os._exit(EXIT_INTERRUPTED))
+    signal.default_int_handler(number, frame)
+
+
+def _escape_what_cannot_be_written() -> None:
+    """An encoding that is not UTF-8 (`PYTHONIOENCODING`, old locales) lacks most characters; stderr
+    escapes them by itself, and `render.to_json` has none that any encoding lacks."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _stdout_to_nowhere() -> None:

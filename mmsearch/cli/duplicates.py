@@ -83,7 +83,9 @@ def _text(groups: Sequence[Duplicates], more: int) -> str:
         what = "equal" if group.kind == "exact" else "nearly the same"
         lines.append(f"{len(group.members)} {what}")
         lines += [_line(member) for member in group.members]
-    return "\n".join([*lines, "", f"{len(groups)} groups; {more} items are there once more"])
+    counts = "1 group" if len(groups) == 1 else f"{len(groups)} groups"
+    there = "1 item is" if more == 1 else f"{more} items are"
+    return "\n".join([*lines, "", f"{counts}; {there} there once more"])
 
 
 def _line(member: Member) -> str:

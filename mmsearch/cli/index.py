@@ -18,6 +18,7 @@ from mmsearch.cli.options import (
     CollectionOption,
     JsonOption,
     PrecisionOption,
+    named_path,
     open_collection,
 )
 from mmsearch.cli.progress import ProgressBar
@@ -31,7 +32,10 @@ if TYPE_CHECKING:
 def index(
     ctx: typer.Context,
     paths: Annotated[
-        list[Path], typer.Argument(metavar="PATH...", help="Folders, pictures, texts or tables.")
+        list[Path],
+        typer.Argument(
+            metavar="PATH...", help="Folders, pictures, texts or tables.", parser=named_path
+        ),
     ],
     model: Annotated[
         str | None,

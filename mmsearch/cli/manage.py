@@ -94,6 +94,7 @@ def remove(
         list[str],
         typer.Argument(metavar="KEY...", help="Keys or paths, as `mmsearch query` prints."),
     ],
+    as_json: JsonOption = False,
     collection: CollectionOption = None,
 ) -> None:
     """Take items out of the collection; their files stay as they are.
@@ -106,7 +107,10 @@ def remove(
     """
     with open_collection(ctx, collection) as opened:
         count = _remove(opened, keys)
-    typer.echo(f"removed {count} {'item' if count == 1 else 'items'}")
+    if as_json:
+        typer.echo(render.to_json({"removed": count}))
+    else:
+        typer.echo(f"removed {count} {'item' if count == 1 else 'items'}")
 
 
 def _remove(collection: Collection, keys: list[str]) -> int:

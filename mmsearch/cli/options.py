@@ -18,10 +18,27 @@ DEFAULT_MODEL = "mini"  # the bundled one
 EXIT_SKIPPED = 3  # done, but for what is named
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, what shells report
 
+
+def named(given: str) -> str:
+    """The name of a file or a folder. Raises BadParameter for an empty one (`"$UNSET"`), which
+    would be the working directory."""
+    if not given:
+        raise typer.BadParameter("the name is empty")
+    return given
+
+
+def named_path(given: str) -> Path:
+    """As `named`, for every argument that is a path."""
+    return Path(named(given))
+
+
 CollectionOption = Annotated[
     Path | None,
     typer.Option(
-        "--collection", metavar="DIR", help="Use this collection (also before the command)."
+        "--collection",
+        metavar="DIR",
+        help="Use this collection (also before the command).",
+        parser=named_path,
     ),
 ]
 PrecisionOption = Annotated[

@@ -1,13 +1,15 @@
 """Thumbnails in the terminal: kitty, sixel, iTerm2, or coloured half blocks.
 
-textual-image speaks kitty's protocol and sixel, and asks the terminal which of them it knows.
-iTerm2's own protocol is one escape sequence (iterm2.com, "Images"), so it stands here.
+textual-image speaks kitty's protocol and sixel, and asks the terminal which of them it knows. To
+import it is to ask, so where nobody can be asked, half blocks are drawn here. iTerm2's own protocol
+is one escape sequence (iterm2.com, "Images"), so it stands here, too.
 """
 
 from __future__ import annotations
 
 import base64
 import io
+import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from PIL import Image
-    from rich.console import RenderableType
+    from rich.text import Text
+    from textual_image.renderable import SixelImage, TGPImage
 
     from mmsearch.collection import Collection
     from mmsearch.types import Hit
@@ -37,7 +40,7 @@ MAX_PIXELS = (
 def choose_way(environ: Mapping[str, str], *, on_terminal: bool) -> Way:
     """How to draw: iTerm2's sequence, whatever textual-image finds out by asking, or half blocks.
 
-    A terminal can only be asked if both its ends are ours (`on_terminal`).
+    A terminal can only be asked if both its ends are ours and it has a size (`on_terminal`).
     """
     if not on_terminal:
         return "half"
@@ -50,12 +53,20 @@ def show(collection: Collection, hits: list[Hit], table: str) -> None:
     """Print `table`, a header and a line per hit, with each picture under its line."""
     header, *lines = table.split("\n")
     typer.echo(header)
-    draw = _drawer(choose_way(os.environ, on_terminal=sys.stdin.isatty() and sys.stdout.isatty()))
+    draw = _drawer(choose_way(os.environ, on_terminal=_on_terminal()))
     for number, line in enumerate(lines):
         typer.echo(line)
         if number < len(hits) and hits[number].path is not None:
             _show_one(collection, hits[number].key, draw)
     sys.stdout.flush()
+
+
+def _on_terminal() -> bool:
+    """Whether there is someone to ask. A terminal without columns, as some programs make them to
+    read what others print, gives textual-image cells of no size."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return False
+    return min(os.get_terminal_size(sys.stdout.fileno())) > 0
 
 
 def _show_one(collection: Collection, key: str, draw: Callable[[Image.Image], None]) -> None:
@@ -92,15 +103,46 @@ def _drawer(way: Way) -> Callable[[Image.Image], None]:
     from rich.console import Console
 
     console = Console(force_terminal=True, color_system="truecolor", highlight=False)
+    protocol = _protocol() if way == "ask" else None
 
     def draw(image: Image.Image) -> None:
-        console.print(_renderable(image, ask=way == "ask"))
+        if protocol is None:
+            console.print(half_blocks(image, console.width))
+        else:
+            console.print(protocol(image, height=ROWS, width="auto"))
 
     return draw
 
 
-def _renderable(image: Image.Image, *, ask: bool) -> RenderableType:
-    from textual_image import renderable  # importing it asks the terminal what it knows
+def _protocol() -> type[SixelImage | TGPImage] | None:
+    """What the terminal says that it knows; None where it knows neither, or does not answer."""
+    import termios
 
-    kind = renderable.Image if ask else renderable.HalfcellImage
-    return kind(image, height=ROWS, width="auto")
+    # An answer that does not come within 0.1 s is logged with a traceback.
+    logging.getLogger("textual_image").addHandler(logging.NullHandler())
+    try:
+        from textual_image import renderable
+    except (OSError, ValueError, termios.error):  # no answer, keys pressed, half a sequence
+        return None
+    found = renderable.Image
+    return found if issubclass(found, renderable.SixelImage | renderable.TGPImage) else None
+
+
+def half_blocks(image: Image.Image, columns: int) -> Text:
+    """`image` in cells that show two pixels each, ten rows tall or as wide as there are columns."""
+    from rich.style import Style
+    from rich.text import Text
+
+    scale = min(2 * ROWS / image.height, columns / image.width)
+    width, rows = max(1, round(image.width * scale)), max(1, round(image.height * scale / 2))
+    small = image.resize((width, 2 * rows))
+    cells = Text(end="", no_wrap=True)
+    for row in range(rows):
+        for column in range(width):
+            upper, lower = (
+                "#{:02x}{:02x}{:02x}".format(*small.getpixel((column, 2 * row + below)))  # type: ignore[misc]  # RGB
+                for below in (0, 1)
+            )
+            cells.append("▀", Style(color=upper, bgcolor=lower))
+        cells.append("\n")
+    return cells

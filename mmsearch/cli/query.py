@@ -18,6 +18,7 @@ from mmsearch.cli.options import (
     CollectionOption,
     JsonOption,
     caller_of,
+    named,
     open_collection,
 )
 from mmsearch.cli.printing import Output, Printer
@@ -47,7 +48,10 @@ def query(
     image: Annotated[
         list[str] | None,
         typer.Option(
-            "--image", metavar="FILE", help="Look for what is like this picture; - reads stdin."
+            "--image",
+            metavar="FILE",
+            help="Look for what is like this picture; - reads stdin.",
+            parser=named,
         ),
     ] = None,
     like: Annotated[

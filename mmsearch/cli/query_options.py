@@ -23,20 +23,22 @@ T = TypeVar("T", list[Any], dict[str, Any])
 
 # What --minus subtracts by itself: the whole of it would outweigh the query.
 MINUS = 0.5
-_WEIGHT = re.compile(r"(.*)\^([-+0-9.eE]+)", re.DOTALL)
 
 
 def weighted(given: str, default: float = 1.0) -> tuple[str, float]:
-    """`red^0.5` as ("red", 0.5); without a number after a last ^, the whole and `default`."""
-    found = _WEIGHT.fullmatch(given)
-    if found is None:
+    """`red^0.5` as ("red", 0.5); without a ^, the whole and `default`."""
+    text, caret, number = given.rpartition("^")
+    if not caret:
         return given, default
     try:
-        return found[1], float(found[2])
+        weight = float(number)
     except ValueError:
+        weight = math.nan
+    if not math.isfinite(weight):
         raise UsageError(
-            f"{found[2]!r} in {given!r} is no weight: write a number after ^"
-        ) from None
+            f"{number!r} in {given!r} is no weight: write a finite number after the last ^"
+        )
+    return text, weight
 
 
 def terms(

@@ -56,8 +56,12 @@ def _visible_character(character: str) -> str:
 
 
 def to_json(value: Mapping[str, Any]) -> str:
-    """One line of JSON; bytes of a name that are no UTF-8 stand as lone surrogates (\\udcNN)."""
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    """One line of JSON; bytes of a name that are no UTF-8 stand as lone surrogates (\\udcNN).
+
+    JSON is UTF-8: where stdout is not, only ASCII is written.
+    """
+    ascii_only = sys.stdout.encoding.lower() not in ("utf-8", "utf8")
+    text = json.dumps(value, ensure_ascii=ascii_only, default=str)
     return SURROGATES.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
@@ -187,9 +191,14 @@ def write_paths(
     out.buffer.write(b"".join(os.fsencode(near(file, folder)) + end for file in there))
     out.buffer.flush()
     if len(there) < len(files):
-        err.write(
-            f"note: {len(files) - len(there)} of the answers are rows of tables, without a file\n"
-        )
+        err.write(f"note: {_without_a_file(len(files) - len(there))}\n")
+
+
+def _without_a_file(count: int) -> str:
+    # Nothing in an answer tells one from the other.
+    if count == 1:
+        return "1 answer is a row of a table, without a file, or a text whose file is gone"
+    return f"{count} answers are rows of tables, without a file, or texts whose files are gone"
 
 
 def near(file: Path, folder: str | None = None) -> str:

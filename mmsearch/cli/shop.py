@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mmsearch.cli import render
-from mmsearch.cli.options import EXIT_SKIPPED, CollectionOption, JsonOption, open_collection
+from mmsearch.cli.options import (
+    EXIT_SKIPPED,
+    CollectionOption,
+    JsonOption,
+    named_path,
+    open_collection,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +46,10 @@ def suggest(
 def update(
     ctx: typer.Context,
     table: Annotated[
-        Path, typer.Argument(help="A .csv, .jsonl or .parquet file: a key column, and attributes.")
+        Path,
+        typer.Argument(
+            help="A .csv, .jsonl or .parquet file: a key column, and attributes.", parser=named_path
+        ),
     ],
     as_json: JsonOption = False,
     collection: CollectionOption = None,

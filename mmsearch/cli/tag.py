@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmsearch.cli import render
-from mmsearch.cli.options import EXIT_SKIPPED, CollectionOption, JsonOption, open_collection
+from mmsearch.cli.options import (
+    EXIT_SKIPPED,
+    CollectionOption,
+    JsonOption,
+    named_path,
+    open_collection,
+)
 from mmsearch.cli.progress import ProgressBar
 from mmsearch.errors import InputError, UsageError
 
@@ -28,7 +34,12 @@ def tag(
     ] = None,
     labels_file: Annotated[
         Path | None,
-        typer.Option("--labels-file", metavar="FILE", help="A label a line; - reads stdin."),
+        typer.Option(
+            "--labels-file",
+            metavar="FILE",
+            help="A label a line; - reads stdin.",
+            parser=named_path,
+        ),
     ] = None,
     attribute: Annotated[
         str, typer.Option(metavar="NAME", help="The attribute to write.")

@@ -13,6 +13,7 @@ from mmsearch.cli.options import (
     EXIT_SKIPPED,
     CollectionOption,
     JsonOption,
+    named_path,
     open_collection,
 )
 from mmsearch.cli.progress import TrainBar
@@ -28,7 +29,10 @@ FAILURES_SHOWN = 20
 def train(
     ctx: typer.Context,
     out: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="The new model's folder; it is made.")
+        Path,
+        typer.Option(
+            "--out", metavar="DIR", help="The new model's folder; it is made.", parser=named_path
+        ),
     ],
     pairs: Annotated[
         Path | None,
@@ -36,6 +40,7 @@ def train(
             metavar="[PAIRS]",
             help="A csv, jsonl or parquet file with the columns image and text, and perhaps group "
             "and weight (or clicks); without it, the collection's own items.",
+            parser=named_path,
         ),
     ] = None,
     base: Annotated[
@@ -84,7 +89,11 @@ def train(
     ] = None,
     cache: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Keep the base's features here, for further runs."),
+        typer.Option(
+            metavar="DIR",
+            help="Keep the base's features here, for further runs.",
+            parser=named_path,
+        ),
     ] = None,
     as_json: JsonOption = False,
     collection: CollectionOption = None,

@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mmsearch.cli import render
-from mmsearch.cli.options import AllowUrlOption, CollectionOption, JsonOption, open_collection
+from mmsearch.cli.options import (
+    AllowUrlOption,
+    CollectionOption,
+    JsonOption,
+    named_path,
+    open_collection,
+)
 from mmsearch.cli.progress import ProgressBar
 
 if TYPE_CHECKING:
@@ -26,7 +32,10 @@ if TYPE_CHECKING:
 def watch(
     ctx: typer.Context,
     paths: Annotated[
-        list[Path], typer.Argument(metavar="PATH...", help="Folders, pictures, texts or tables.")
+        list[Path],
+        typer.Argument(
+            metavar="PATH...", help="Folders, pictures, texts or tables.", parser=named_path
+        ),
     ],
     model: Annotated[
         str | None,

@@ -45,6 +45,11 @@ def test_groups_for_people_equal_ones_first_and_the_best_on_top(cli: Cli, shelf:
     assert lines[6:] == ["", "2 groups; 2 items are there once more"]
 
 
+def test_one_group_and_one_item_are_singular(cli: Cli, shelf: Path) -> None:
+    lines = cli("duplicates", "--exact", "--collection", shelf).stdout.splitlines()
+    assert lines[-1] == "1 group; 1 item is there once more"
+
+
 def test_groups_for_programs_one_a_line(cli: Cli, shelf: Path) -> None:
     lines = cli("duplicates", "--json", "--collection", shelf).stdout.splitlines()
     exact, near = (json.loads(line) for line in lines)

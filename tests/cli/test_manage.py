@@ -29,6 +29,12 @@ def test_status_counts_and_names_the_encoder(cli: Cli, indexed: Path) -> None:
     assert (found["items"], found["images"], found["texts"]) == (6, 3, 4)
 
 
+def test_removed_items_are_counted_for_programs(cli: Cli, corpus: Path) -> None:
+    assert cli("index", corpus).exit_code == 0
+    result = cli("remove", "corpus/red.png", "--json")
+    assert result.stdout == '{"removed": 1}\n', result.output
+
+
 def test_removed_item_is_found_no_more_and_its_file_stays(cli: Cli, corpus: Path) -> None:
     cli("index", corpus)
     result = cli("remove", "corpus/red.png", corpus / "blue.png")

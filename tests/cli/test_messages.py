@@ -51,6 +51,38 @@ def test_unknown_key_is_named(cli: Cli, indexed: Path) -> None:
     assert "no item has the key 'no/such.jpg'" in result.stderr
 
 
+def test_unknown_key_is_said_alike_with_like_and_more_like(cli: Cli, indexed: Path) -> None:
+    like, more_like = (
+        cli("query", option, "no/such.jpg", "--collection", indexed)
+        for option in ("--like", "--more-like")
+    )
+    assert (more_like.exit_code, more_like.stderr) == (like.exit_code, like.stderr)
+    excluded = cli("query", "red", "--exclude", "no/such.jpg", "--collection", indexed)
+    assert "no item has the key 'no/such.jpg', so it cannot be excluded" in excluded.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "argument"),
+    [
+        (["index", ""], "PATH..."),
+        (["index", "photos", ""], "PATH..."),
+        (["--collection", "", "query", "red"], "--collection"),
+        (["query", "red", "--collection="], "--collection"),
+        (["query", "--image", ""], "--image"),
+        (["update", ""], "table"),
+        (["evaluate", "photos", "--save", ""], "--save"),
+    ],
+)
+def test_empty_name_of_a_file_is_a_usage_error(
+    cli: Cli, tmp_path: Path, arguments: list[str], argument: str
+) -> None:
+    result = cli(*arguments)
+    assert result.exit_code == 2
+    assert f"Invalid value for '{argument}'" in result.stderr
+    assert result.stderr.endswith(": the name is empty\n")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_removing_an_unknown_key_removes_nothing(cli: Cli, indexed: Path) -> None:
     result = cli("remove", "red.png", "nope", "--collection", indexed)
     assert result.exit_code == 1

@@ -97,7 +97,22 @@ def test_paths_lead_to_the_files_from_here(
     assert sorted(paths) == ["corpus/blue.png", "corpus/green.png", "corpus/red.png"]
     result = cli("query", "a dog", "--paths", "--to", "text", "--collection", indexed)
     assert sorted(result.stdout.splitlines()) == ["corpus/note.txt", "corpus/red.png"]
-    assert "2 of the answers are rows of tables" in result.stderr
+    assert result.stderr == (
+        "note: 2 answers are rows of tables, without a file, or texts whose files are gone\n"
+    )
+
+
+def test_text_whose_file_is_gone_is_counted_where_only_paths_are_wanted(
+    cli: Cli, tmp_path: Path
+) -> None:
+    (tmp_path / "note.txt").write_text("a dog runs on the beach\n", encoding="utf-8")
+    assert cli("index", ".").exit_code == 0
+    (tmp_path / "note.txt").unlink()
+    result = cli("query", "a dog", "--to", "text", "--paths")
+    assert (result.stdout, result.stderr) == (
+        "",
+        "note: 1 answer is a row of a table, without a file, or a text whose file is gone\n",
+    )
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,17 @@ def test_iterm2_gets_a_png_inline() -> None:
     assert base64.b64decode(payload).startswith(b"\x89PNG")
 
 
+def test_half_blocks_show_two_pixels_in_each_cell() -> None:
+    image = Image.new("RGB", (40, 20), "red")
+    image.paste("blue", (0, 10, 40, 20))
+    lines = preview.half_blocks(image, columns=80).split()
+    assert [line.plain for line in lines] == ["▀" * 40] * preview.ROWS
+    assert {str(span.style) for span in lines[0].spans} == {"#ff0000 on #ff0000"}
+    assert {str(span.style) for span in lines[-1].spans} == {"#0000ff on #0000ff"}
+    narrow = preview.half_blocks(image, columns=10).split()
+    assert [line.plain for line in narrow] == ["▀" * 10] * 2
+
+
 def test_thumbnail_is_upright_and_small(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
