@@ -500,6 +500,15 @@ def test_rows_come_first_and_pictures_when_all_are_known(
     assert sorted(commits) == commits
 
 
+def test_the_reason_of_a_failure_does_not_name_its_file_again(
+    tmp_path: Path, collection: mmsearch.Collection
+) -> None:
+    (tmp_path / "cut.jpg").write_bytes(b"no picture")
+    (failure,) = collection.index([tmp_path / "cut.jpg"]).failures
+    assert failure.key == "cut.jpg"
+    assert "cut.jpg" not in failure.reason
+
+
 def test_a_column_of_several_types_is_noted_when_it_comes(
     tmp_path: Path, collection: mmsearch.Collection
 ) -> None:

@@ -246,7 +246,9 @@ class Pipeline:
             source = self._kept(source, contents)
             return _Decoded(source, old, digest, contents.digest, pixels, seconds=seconds)
         except InputError as error:
-            return _Decoded(source, old, digest, error=str(error))
+            # The line that shows it begins with the item's key.
+            reason = str(error).removeprefix(f"{source.url or source.path}: ")
+            return _Decoded(source, old, digest, error=reason)
 
     def _read(self, source: Source) -> Contents:
         """The picture's file, or what its address gives. Raises InputError."""

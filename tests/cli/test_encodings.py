@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Program
 from tests.conftest import draw_disc
 
 LATIN_1 = {"PYTHONIOENCODING": "latin-1"}
@@ -18,13 +17,15 @@ ASCII_LOCALE = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 NAME = "größe 赤😀.png"
 
 
-@pytest.fixture
-def folder(tmp_path: Path, program: Program) -> Path:
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An indexed folder of one picture, with a name and a caption that ASCII has no letters for."""
-    draw_disc(tmp_path / NAME, "red")
-    (tmp_path / NAME).with_suffix(".txt").write_text("grün und 赤", encoding="utf-8")
-    assert program("index", ".", cwd=tmp_path).returncode == 0
-    return tmp_path
+    made = tmp_path_factory.mktemp("encodings")
+    draw_disc(made / NAME, "red")
+    (made / NAME).with_suffix(".txt").write_text("grün und 赤", encoding="utf-8")
+    index = [sys.executable, "-m", "mmsearch", "index", "."]
+    subprocess.run(index, cwd=made, capture_output=True, check=True)
+    return made
 
 
 def printed(folder: Path, environ: dict[str, str], *arguments: str) -> bytes:
