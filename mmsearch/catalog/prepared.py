@@ -124,7 +124,8 @@ def is_alike(row: Row, old: StoredItem) -> bool:
     """Whether a row leaves the item its words, and lets it count as what it does."""
     attributes = row["attributes"]
     return (
-        all(row[name] == getattr(old, name) for name in _ALIKE)
+        (row["key"], row["state"], row["text"]) == (old.key, old.state, old.text)
+        and row["picture_of"] == old.picture_of
         and (row["image_digest"] is None) == (old.image_digest is None)
         and (row["text_digest"] is None) == (old.text_digest is None)
         and tuple(attributes) == tuple(old.attributes)  # in the same order

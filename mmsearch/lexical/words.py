@@ -89,8 +89,10 @@ def may_differ(new: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
         return True
     for name, value in new.items():
         before = old[name]
-        if value is not before and not (
-            isinstance(value, int | float) and isinstance(before, int | float)
+        if (
+            value is not before
+            and value != before  # equal ones have equal strings, if any
+            and not (isinstance(value, int | float) and isinstance(before, int | float))
         ):
             return True
     return False
