@@ -246,8 +246,9 @@ class Pipeline:
             source = self._kept(source, contents)
             return _Decoded(source, old, digest, contents.digest, pixels, seconds=seconds)
         except InputError as error:
-            # The line that shows it begins with the item's key.
-            reason = str(error).removeprefix(f"{source.url or source.path}: ")
+            reason = str(error)
+            if source.origin is None:  # the line that shows it begins with the key: that file
+                reason = reason.removeprefix(f"{source.path}: ")
             return _Decoded(source, old, digest, error=reason)
 
     def _read(self, source: Source) -> Contents:
