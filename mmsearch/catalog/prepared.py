@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
@@ -27,6 +28,7 @@ _IN_JSON = "attributes", "told"
 # What an item keeps where only numbers, pictures, groups or files changed. Not to write its key
 # again spares the index of keys a look.
 _ALIKE = "key", "state", "text", "picture_of"
+_alike_in_row, _alike_in_item = itemgetter(*_ALIKE), attrgetter(*_ALIKE)
 
 
 class Words(NamedTuple):
@@ -124,8 +126,7 @@ def is_alike(row: Row, old: StoredItem) -> bool:
     """Whether a row leaves the item its words, and lets it count as what it does."""
     attributes = row["attributes"]
     return (
-        (row["key"], row["state"], row["text"]) == (old.key, old.state, old.text)
-        and row["picture_of"] == old.picture_of
+        _alike_in_row(row) == _alike_in_item(old)
         and (row["image_digest"] is None) == (old.image_digest is None)
         and (row["text_digest"] is None) == (old.text_digest is None)
         and tuple(attributes) == tuple(old.attributes)  # in the same order

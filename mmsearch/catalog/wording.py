@@ -36,17 +36,16 @@ OUTLIVED_TYPES = f"""SELECT name, type FROM attribute_types AS known
     AND NOT EXISTS (SELECT 1 FROM items, json_each(items.attributes) AS each
         WHERE items.state = 'live' AND each.key = known.name AND {_TYPE} = known.type)"""
 
-_WORDED = """SELECT id, text, attributes, "key" FROM items
-    WHERE id IN (SELECT value FROM json_each(?)) AND state = 'live' AND picture_of IS NULL"""
-_ANEW = """INSERT INTO words (rowid, text, names, "key")
+_HAVE_WORDS = "state = 'live' AND picture_of IS NULL"  # as prepared.words_of_row has it
+_WORDED = f"""SELECT id, text, attributes, "key" FROM items
+    WHERE id IN (SELECT value FROM json_each(?)) AND {_HAVE_WORDS}"""
+_ANEW = f"""INSERT INTO words (rowid, text, names, "key")
     SELECT id, searchable(text), searchable_attributes(attributes), searchable("key")
-    FROM items WHERE state = 'live' AND picture_of IS NULL ORDER BY id"""
+    FROM items WHERE {_HAVE_WORDS} ORDER BY id"""
 # Words without an item, or an item without words.
-_ASTRAY = """SELECT EXISTS (SELECT 1 FROM postings WHERE doc NOT IN (SELECT id FROM words_docsize))
-    OR EXISTS (SELECT id FROM words_docsize
-        EXCEPT SELECT id FROM items WHERE state = 'live' AND picture_of IS NULL)
-    OR EXISTS (SELECT id FROM items WHERE state = 'live' AND picture_of IS NULL
-        EXCEPT SELECT id FROM words_docsize)"""
+_ASTRAY = f"""SELECT EXISTS (SELECT 1 FROM postings WHERE doc NOT IN (SELECT id FROM words_docsize))
+    OR EXISTS (SELECT id FROM words_docsize EXCEPT SELECT id FROM items WHERE {_HAVE_WORDS})
+    OR EXISTS (SELECT id FROM items WHERE {_HAVE_WORDS} EXCEPT SELECT id FROM words_docsize)"""
 _FORGET = """INSERT INTO words (words, rowid, text, names, "key") VALUES ('delete', ?, ?, ?, ?)"""
 
 

@@ -11,18 +11,15 @@ import json
 import subprocess
 import sys
 import threading
-from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from mmsearch import another_python
 from mmsearch.errors import ModelError
 
 TIMEOUT_S = 120.0  # 0.5 s where nothing else runs, 5 s should it have to import all of open_clip
 
-_START = """import json, sys
-sys.path[:] = json.loads(sys.argv.pop(1))
-from mmsearch.models.pretrained import main
-main()"""
+_START = "from mmsearch.models.pretrained import main; main()"
 _ALONE = "open_clip_without_torch"
 
 _listing = threading.Lock()
@@ -46,11 +43,9 @@ def pretrained() -> list[Pretrained]:
 
 
 def _of_a_process() -> list[Pretrained]:
-    # Modules are found as here, wherever the current folder is by now.
-    modules = [*filter(None, map(str, sys.path)), str(Path(__file__).parents[2])]
     try:
         ended = subprocess.run(
-            [sys.executable, "-P", "-c", _START, json.dumps(modules)],
+            another_python.command(_START),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",

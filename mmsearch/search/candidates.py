@@ -106,14 +106,9 @@ class Candidates:
             return frozenset()
         found = self._catalog.by_key(query.exclude)
         for key in query.exclude:
-            if key not in found:
-                looked_for = any(term.item == key for term in query.terms)
-                hint = (
-                    ": keys are as `mmsearch query --json` prints them"
-                    if looked_for  # as terms.py says it
-                    else ", so it cannot be excluded"
-                )
-                raise ItemNotFoundError(f"no item has the key {key!r}{hint}")
+            # Of an item that is also looked for, Terms.stored says that it is not there.
+            if key not in found and all(term.item != key for term in query.terms):
+                raise ItemNotFoundError(f"no item has the key {key!r}, so it cannot be excluded")
         return frozenset(item.id for item in found.values())
 
     def _matching(self, where: str | Mapping[str, Any]) -> tuple[Ids, str]:

@@ -7,7 +7,6 @@ would take turns.
 from __future__ import annotations
 
 import csv
-import json
 import os
 import pickle
 import subprocess
@@ -18,7 +17,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mmsearch import collector
+from mmsearch import another_python, collector
 from mmsearch.errors import TableError
 from mmsearch.tables.files import shown
 from mmsearch.tables.sources import rows_to_sources
@@ -29,10 +28,7 @@ LARGE_BYTES = {".csv": 4_000_000, ".jsonl": 4_000_000, ".parquet": 400_000}
 
 _ROWS = 1_000  # sent at a time
 _PIPE_BYTES = 1 << 20  # what it may be ahead
-_START = """import json, sys
-sys.path[:] = json.loads(sys.argv.pop(1))
-from mmsearch.tables.ahead import main
-main()"""
+_START = "from mmsearch.tables.ahead import main; main()"
 
 _Made = TypeVar("_Made")
 
@@ -93,15 +89,13 @@ def _start(
     """
     if os.name != "posix":  # elsewhere it could not be handed a pipe
         return None
-    # Modules are found as here, wherever the current folder is by now.
-    modules = [*filter(None, map(str, sys.path)), str(Path(__file__).parents[2])]
     reading, writing = os.pipe()
     by_name = pickle.dumps(make, protocol=0).decode()  # as text, which that protocol is
     table = str(path), base_key, by_name, str(csv.field_size_limit()), str(writing)
     try:
         _widen(reading)
         process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _START, json.dumps(modules), *table],
+            another_python.command(_START, *table),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             pass_fds=[writing],

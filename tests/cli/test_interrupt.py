@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.support import paint
 
 FIRST_BATCH_BYTES = 16 * 384 * 2
-COMMAND = [sys.executable, "-m", "mmsearch.cli"]
+INDEX = [sys.executable, "-m", "mmsearch.cli", "index", "photos"]
 
 
 def hear_ctrl_c() -> None:
@@ -30,12 +30,20 @@ def wait_for_a_second_batch(run: subprocess.Popen[str], folder: Path) -> None:
         time.sleep(0.05)
 
 
+def assert_that_the_next_run_goes_on(folder: Path) -> None:
+    again = subprocess.run(
+        [*INDEX, "--json"], cwd=folder, capture_output=True, text=True, check=True
+    )
+    report = json.loads(again.stdout)
+    assert report["unchanged"] > 0
+    assert report["unchanged"] + report["added"] == 300
+
+
 def test_ctrl_c_keeps_what_was_committed_and_says_how_to_go_on(tmp_path: Path) -> None:
     for number in range(300):
         paint(tmp_path / "photos" / f"{number}.png", (number % 250, 90, 200 - number // 2))
-    index = [*COMMAND, "index", "photos"]
     run = subprocess.Popen(
-        index,
+        INDEX,
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         text=True,
@@ -47,20 +55,14 @@ def test_ctrl_c_keeps_what_was_committed_and_says_how_to_go_on(tmp_path: Path) -
     assert run.returncode == 130, errors
     assert "run the same command again" in errors
 
-    again = subprocess.run(
-        [*index, "--json"], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
-    report = json.loads(again.stdout)
-    assert report["unchanged"] > 0
-    assert report["unchanged"] + report["added"] == 300
+    assert_that_the_next_run_goes_on(tmp_path)
 
 
 def test_second_ctrl_c_ends_at_once_and_keeps_what_was_committed(tmp_path: Path) -> None:
     for number in range(300):
         paint(tmp_path / "photos" / f"{number}.png", (number % 250, 90, 200 - number // 2))
-    index = [*COMMAND, "index", "photos"]
     run = subprocess.Popen(
-        index, cwd=tmp_path, stderr=subprocess.PIPE, text=True, preexec_fn=hear_ctrl_c
+        INDEX, cwd=tmp_path, stderr=subprocess.PIPE, text=True, preexec_fn=hear_ctrl_c
     )
     wait_for_a_second_batch(run, tmp_path)
     run.send_signal(signal.SIGINT)
@@ -71,12 +73,7 @@ def test_second_ctrl_c_ends_at_once_and_keeps_what_was_committed(tmp_path: Path)
     assert "terminate called" not in errors
     assert "Traceback" not in errors
 
-    again = subprocess.run(
-        [*index, "--json"], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
-    report = json.loads(again.stdout)
-    assert report["unchanged"] > 0
-    assert report["unchanged"] + report["added"] == 300
+    assert_that_the_next_run_goes_on(tmp_path)
 
 
 def test_ctrl_c_while_modules_are_loaded_is_one_line(tmp_path: Path) -> None:
