@@ -6,6 +6,7 @@ float32, and adds, removals and filters that never cost a result.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import faiss
@@ -14,13 +15,21 @@ import numpy as np
 from mmsearch.halves import to_float32
 from mmsearch.index import products
 from mmsearch.index.engine import KindName, Plan
-from mmsearch.index.stored import ROUNDING, RowStore, top_k
+from mmsearch.index.stored import ROUNDING, ROWS_AT_A_TIME, RowStore, top_k
 from mmsearch.last import Last
+from mmsearch.ranking.ranked import score
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
 
     from mmsearch.types import Ids, Vectors
+
+    Halves = npt.NDArray[np.float16]
+    Rows = npt.NDArray[np.int64]
+    # Queries (n, d) and a count -> scores and rows, each (n, count), best first.
+    Scan = Callable[[Vectors, int], tuple[Vectors, Rows]]
 
 KIND = "exact float16 (IndexScalarQuantizer, inner product)"
 # Up to so many candidates their codes are copied together and searched alone; more are picked by
@@ -35,6 +44,8 @@ MAX_COPIED = 2_000
 # longer for these (2026-11); where they do not suffice, another one looks for more.
 SPARE = 32
 MORE_SPARE = 16  # times as many
+# Of one product no more than so many are asked for: its heap would take longer than scans.
+MOST_OF_MANY = 2_000
 
 
 class FaissIndex:
@@ -58,8 +69,8 @@ class FaissIndex:
         self.seq = seq
         self.why = why
         self._store = store
-        self._row_of: npt.NDArray[np.int64] | None = None
-        self._last: Last[npt.NDArray[np.int64]] = Last()  # the rows of the last candidates
+        self._row_of: Rows | None = None
+        self._last: Last[Rows] = Last()  # the rows of the last candidates
         self._index = index or faiss.IndexIDMap2(
             faiss.IndexScalarQuantizer(
                 dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
@@ -76,7 +87,7 @@ class FaissIndex:
             self._own()
             self._index.add_with_ids(np.ascontiguousarray(vectors, np.float32), ids)
 
-    def add_rows(self, ids: Ids, rows: npt.NDArray[np.int64]) -> None:
+    def add_rows(self, ids: Ids, rows: Rows) -> None:
         assert self._store is not None, "an index without a store has no rows to read"
         self.add(ids, self._store.read(rows))
 
@@ -108,12 +119,8 @@ class FaissIndex:
         return to_float32(codes[self._known(ids)].view(np.float16))
 
     def scores(self, query: Vectors, ids: Ids) -> Vectors:
-        scores = np.empty(len(ids), np.float32)
-        if len(ids):  # FAISS refuses to find nothing
-            copy = self._copy_of(faiss.downcast_index(self._index.index), self._known(ids))
-            found, places = copy.search(np.ascontiguousarray(query[None], np.float32), len(ids))
-            scores[places[0]] = found[0]
-        return scores
+        parts = np.split(ids, range(ROWS_AT_A_TIME, len(ids), ROWS_AT_A_TIME))
+        return np.concatenate([score(self.vectors(part), query) for part in parts])
 
     def plan(self, allowed: Ids | None) -> Plan:
         """What `search` does with these candidates."""
@@ -128,53 +135,34 @@ class FaissIndex:
             empty = np.empty((len(queries), 0))
             return empty.astype(np.float32), empty.astype(np.int64)
         queries = np.ascontiguousarray(queries, np.float32)
-        ids = faiss.vector_to_array(self._index.id_map)
         flat = faiss.downcast_index(self._index.index)
+        halves = self._codes(flat).view(np.float16)
         if rows is None or plan.way == "all":
-            return self._among_all(flat, ids, queries, k)
+            return _best(_scan_of_all(flat, halves), halves, self.ids, queries, k)
         if plan.way == "copied":
-            return _best(self._copy_of(flat, rows), ids[rows], queries, k, plan.candidates)
+            halves = np.ascontiguousarray(halves[rows])
+            copy = faiss.IndexScalarQuantizer(flat.d, flat.sq.qtype, flat.metric_type)
+            copy.add_sa_codes(halves.view(np.uint8))
+            return _best(copy.search, halves, self.ids[rows], queries, k)
         bits = np.zeros(plan.size, np.bool_)
         bits[rows] = True
-        selector = faiss.IDSelectorBitmap(np.packbits(bits, bitorder="little"))
-        return _best(flat, ids, queries, k, plan.candidates, faiss.SearchParameters(sel=selector))
+        chosen = faiss.IDSelectorBitmap(np.packbits(bits, bitorder="little"))
+        scan = partial(flat.search, params=faiss.SearchParameters(sel=chosen))
+        return _best(scan, halves, self.ids, queries, k, plan.candidates)
 
-    def _among_all(
-        self, flat: Any, ids: Ids, queries: Vectors, k: int, spare: int = SPARE
-    ) -> tuple[Vectors, Ids]:
-        """What `_best` gives: a query has the same answer alone as among many."""
-        size = len(self)
-        if len(queries) < products.FEWEST or size <= MAX_COPIED or spare > MAX_COPIED:
-            return _best(flat, ids, queries, k, size, spare=spare)
-        some = min(k + spare, size)
-        rounded, nearest = products.nearest(self._codes(flat).view(np.float16), queries, some)
-        scores = np.empty((len(queries), k), np.float32)
-        found = np.empty((len(queries), k), np.int64)
-        for number, own in enumerate(np.sort(nearest, axis=1)):
-            query = queries[number : number + 1]
-            scores[number], found[number] = _best(
-                self._copy_of(flat, own), ids[own], query, k, some
-            )
-        # A product is rounded in another way: what was left out may be as good as the k-th.
-        unsure = np.flatnonzero(rounded[:, -1] >= scores[:, -1] - ROUNDING)
-        if some < size and len(unsure):
-            again = self._among_all(flat, ids, queries[unsure], k, MORE_SPARE * spare)
-            scores[unsure], found[unsure] = again
-        return scores, found
-
-    def _plan(self, rows: npt.NDArray[np.int64] | None) -> Plan:
+    def _plan(self, rows: Rows | None) -> Plan:
         size = len(self)
         if rows is None or len(rows) == size:
             return Plan("all", size, size)
         return Plan("copied" if len(rows) <= MAX_COPIED else "bitmap", len(rows), size)
 
-    def _rows(self, allowed: Ids) -> npt.NDArray[np.int64]:
+    def _rows(self, allowed: Ids) -> Rows:
         """Ascending rows of the allowed items that are here."""
         if self._row_of is None:
             self._last = Last()
         return self._last.of(allowed, self._find_rows)
 
-    def _find_rows(self, allowed: Ids) -> npt.NDArray[np.int64]:
+    def _find_rows(self, allowed: Ids) -> Rows:
         row_of = self._places()
         rows = row_of[allowed[(allowed >= 0) & (allowed < len(row_of))]]
         rows = rows[rows >= 0]
@@ -184,13 +172,13 @@ class FaissIndex:
         chosen[rows] = True
         return np.flatnonzero(chosen)
 
-    def _known(self, ids: Ids) -> npt.NDArray[np.int64]:
+    def _known(self, ids: Ids) -> Rows:
         """The rows of ids that are here."""
         rows = self._places()[ids]
         assert rows.min(initial=0) >= 0, "an id that is not in the index"
         return rows
 
-    def _places(self) -> npt.NDArray[np.int64]:
+    def _places(self) -> Rows:
         """The row of each id, -1 of one that is not here."""
         if self._row_of is None:
             ids = self.ids
@@ -206,34 +194,46 @@ class FaissIndex:
         rows: npt.NDArray[np.uint8] = codes.reshape(-1, flat.code_size)
         return rows
 
-    def _copy_of(self, flat: Any, rows: npt.NDArray[np.int64]) -> Any:
-        """An index of these rows alone, with the same codes."""
-        copy = faiss.IndexScalarQuantizer(flat.d, flat.sq.qtype, flat.metric_type)
-        copy.add_sa_codes(np.ascontiguousarray(self._codes(flat)[rows]))
-        return copy
+
+def _scan_of_all(flat: Any, halves: Halves) -> Scan:
+    """Many queries, of which not much is asked, go through one product."""
+
+    def scan(queries: Vectors, count: int) -> tuple[Vectors, Rows]:
+        if len(queries) < products.FEWEST or len(halves) <= MAX_COPIED or count > MOST_OF_MANY:
+            scores, rows = flat.search(queries, count)
+            return scores, rows
+        return products.nearest(halves, queries, count)
+
+    return scan
 
 
 def _best(
-    index: Any,
+    scan: Scan,
+    halves: Halves,
     ids: Ids,
     queries: Vectors,
     k: int,
-    size: int,
-    params: Any = None,
+    size: int | None = None,
     spare: int = SPARE,
 ) -> tuple[Vectors, Ids]:
-    """Scores and ids, each (n, k), of an index whose rows are `ids`: best first, ties by ascending
-    id. `params` pick `size` of the rows, k or more.
+    """Scores and ids, each (n, k): best first, ties by ascending id.
 
-    A scan of FAISS scores equal rows equally, wherever they stand: where the last one fetched is
-    below the k-th, all that equal it are there.
+    `ids` (m,) and `halves` (m, d) are those of the rows that `scan` finds; it looks at `size` of
+    them (None: all), k or more. What it finds is scored as every other answer is, so that a query
+    alone, among many, under a filter and in a new process has the same scores.
     """
+    size = len(ids) if size is None else size
     fetched = min(k + spare, size)
-    scores, rows = index.search(queries, fetched, params=params)
-    best, found = top_k(scores, ids[rows], k)
+    rounded, rows = scan(queries, fetched)
+    best = np.empty((len(queries), k), np.float32)
+    found = np.empty((len(queries), k), np.int64)
+    for number, own in enumerate(rows):
+        scores = score(to_float32(halves[own]), queries[number])
+        (best[number],), (found[number],) = top_k(scores[None], ids[own], k)
     if fetched < size:
-        for number in np.flatnonzero(scores[:, -1] == best[:, -1]):
-            query = queries[number : number + 1]
-            again = _best(index, ids, query, k, size, params, MORE_SPARE * spare)
-            best[number], found[number] = again
+        # A scan is rounded in another way: what was left out may be as good as the k-th.
+        unsure = np.flatnonzero(rounded[:, -1] >= best[:, -1] - ROUNDING)
+        if len(unsure):
+            again = _best(scan, halves, ids, queries[unsure], k, size, MORE_SPARE * spare)
+            best[unsure], found[unsure] = again
     return best, found

@@ -46,7 +46,10 @@ def combine(weighted: Sequence[tuple[float, Vectors]]) -> Vectors:
 
     Raises UsageError where they cancel each other out.
     """
-    total = np.zeros_like(weighted[0][1], np.float32)
+    (weight, vector), *others = weighted
+    if weight > 0 and not others:
+        return vector  # to the last bit, so that a query has the same scores by every way
+    total = np.zeros_like(vector, np.float32)
     for weight, vector in weighted:
         total += weight * vector
     norm = float(np.linalg.norm(total))
