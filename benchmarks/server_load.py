@@ -34,7 +34,7 @@ import shop_query
 from shop_query import WordVectors, product
 
 import mmsearch
-from mmsearch.cli.serve import share_processors
+from mmsearch.blas import keep_to_one_thread
 from mmsearch.encoders.fingerprint import folder_fingerprint
 from mmsearch.models.registry import BUNDLED, BUNDLED_FOLDER
 
@@ -99,7 +99,7 @@ def running(collection: Path, batched: bool, threads: int | None) -> Iterator[tu
     if threads:
         environment |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
     else:  # as the command itself begins, before it imports NumPy
-        share_processors(environment)
+        keep_to_one_thread(environment)
     process = subprocess.Popen(
         [sys.executable, __file__, "--serve", way, "--folder", str(collection)],
         stdout=subprocess.PIPE,

@@ -29,8 +29,10 @@ def _run() -> None:
         from mmsearch.cli import over_socket
 
         over_socket.exit_if_answered(sys.argv[1:])
+    from mmsearch.blas import keep_to_one_thread
     from mmsearch.cli import oneshot
 
+    keep_to_one_thread(os.environ)
     try:
         afterwards = oneshot.run(sys.argv[1:])
         if afterwards is not None:

@@ -17,6 +17,7 @@ GROUND = {"types", "errors"}
 # Each room, and the rooms that it may import; docs/architecture.md draws the same arrows.
 ARROWS = {
     "types": set[str](),
+    "blas": set[str](),
     "durable": set[str](),
     "halves": set[str](),
     "last": GROUND,
@@ -33,18 +34,20 @@ ARROWS = {
     "scan": GROUND | {"images", "keys", "tables"},
     "catalog": GROUND | {"collector", "durable", "halves", "lexical", "filters"},
     "lexical": GROUND | {"last"},
-    "columns": GROUND | {"catalog", "filters", "lexical"},
-    "index": GROUND | {"durable", "halves", "last", "onnx_runtime", "ranking"},
+    "columns": GROUND | {"catalog", "collector", "filters", "lexical"},
+    "index": GROUND | {"blas", "durable", "halves", "last", "onnx_runtime", "ranking"},
     "filters": GROUND,
     "ranking": GROUND,
     "models": GROUND | {"encoders", "another_python"},
-    "encoders": GROUND | {"models", "images", "pool", "stages", "onnx_runtime", "durable"},
+    "encoders": GROUND | {"blas", "models", "images", "pool", "stages", "onnx_runtime", "durable"},
     "layout": GROUND | {"catalog", "index"},
     "loading": GROUND | {"catalog", "encoders"},
     "check": GROUND | {"catalog", "layout"},
     "status": GROUND | {"catalog", "index", "layout"},
+    "stored_vectors": GROUND | {"catalog"},
     "quick": GROUND
-    | {"encoders", "ranking", "search", "lexical", "filters", "catalog", "durable", "halves"},
+    | {"encoders", "ranking", "search", "lexical", "filters", "catalog", "durable", "halves"}
+    | {"blas"},
     "answers": GROUND | {"catalog", "layout", "loading", "search", "quick"},
     "ingest": GROUND
     | {"scan", "images", "tables", "catalog", "layout", "durable", "pool", "fetch"}
@@ -54,7 +57,7 @@ ARROWS = {
     | {"ranking", "durable", "pool", "stages"},
     "collection": GROUND
     | {"ingest", "search", "scan", "catalog", "layout", "loading", "check", "status", "answers"}
-    | {"ranking"},
+    | {"ranking", "stored_vectors"},
     "evaluation": GROUND
     | {"collection", "catalog", "encoders", "images", "index", "scan", "search", "tables", "pool"}
     | {"models"},
@@ -67,7 +70,7 @@ ARROWS = {
     | {"duplicates", "tagging", "tuning", "watching", "tables", "index", "layout"}
     | {"collection", "encoders", "models", "scan", "images", "evaluation"}
     | {"adaptation", "training", "server", "quick", "keys"},
-    "__main__": {"cli"},
+    "__main__": {"blas", "cli"},
     "client": GROUND | {"tables"},
     "server": GROUND
     | {"collection", "images", "catalog", "layout", "scan", "models", "evaluation", "fetch"}
@@ -86,6 +89,7 @@ HOMES = {
     "onnxruntime": {"encoders", "onnx_runtime"},
     "transformers": {"encoders", "models", "training"},
     "faiss": {"index"},
+    "threadpoolctl": {"blas"},
     "sqlalchemy": {"catalog"},
     "pyarrow": {"tables"},
     "pillow_heif": {"images"},

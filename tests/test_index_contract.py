@@ -169,6 +169,23 @@ def test_scores_are_those_of_the_vectors_one_by_one() -> None:
         np.testing.assert_array_equal(scores, score(index.vectors(ids), query))
 
 
+@pytest.mark.parametrize("lanes", [1, 3])
+@pytest.mark.parametrize("k", [5, 2_000])
+def test_lanes_of_a_product_find_together_what_one_finds(
+    monkeypatch: pytest.MonkeyPatch, lanes: int, k: int
+) -> None:
+    monkeypatch.setattr(products, "lanes", lambda: lanes)
+    draw = np.random.default_rng(3)
+    halves = draw.normal(size=(2_500, 16)).astype(np.float16)
+    queries = draw.normal(size=(70, 16)).astype(np.float32)
+    scores, rows = products.nearest(halves, queries, k)
+    every = queries @ halves.astype(np.float32).T
+    np.testing.assert_allclose(scores, -np.sort(-every, axis=1)[:, :k], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        np.take_along_axis(every, rows, axis=1), scores, rtol=1e-5, atol=1e-5
+    )
+
+
 def exact(count: int, dim: int, seed: int) -> np.ndarray:
     """Unit rows whose products have no rounding, where `dim` is a power of 4."""
     rows = np.random.default_rng(seed).integers(0, 2, (count, dim)).astype(np.float32)

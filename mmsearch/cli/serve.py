@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -95,7 +95,6 @@ def serve(
       mmsearch serve --host 0.0.0.0 --keys keys.json --root /srv/photos
       mmsearch serve --socket
     """
-    share_processors(os.environ)
     from mmsearch.server.hosts import require_keys
     from mmsearch.server.settings import MIB, Settings
 
@@ -144,17 +143,6 @@ def serve(
 def _announce(path: Path, address: str) -> None:
     typer.echo(f"mmsearch serves {path} at {address}")
     sys.stdout.flush()
-
-
-def share_processors(environment: MutableMapping[str, str]) -> None:
-    """Leave NumPy's matrix products half of them, unless its variable says otherwise.
-
-    Pictures and texts are searched side by side, and requests are read meanwhile. Threads that wait
-    for each other's processor turn in circles: with both of two for each product 64 clients got 48
-    answers a second in place of 72 (benchmarks/server_load.py, 2026-11). It counts before the
-    import of NumPy.
-    """
-    environment.setdefault("OPENBLAS_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // 2)))
 
 
 def _require_no_port(ctx: typer.Context) -> None:

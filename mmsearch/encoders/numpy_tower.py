@@ -7,7 +7,6 @@ positions cannot be seen from the pooled one, and in BERT padding is masked.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import groupby
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from mmsearch.blas import lanes, one_thread
 from mmsearch.encoders.tensor_file import product
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class NumpyTextTower:
         layouts: dict[str, Callable[[dict[str, Any], TensorFile], Layers]]
         layouts = {"clip": ClipLayers, "bert": BertLayers}
         self._forward = layouts[settings["layout"]](settings, weights)
-        self._lanes = free_lanes()
+        self._lanes = lanes()
         self._threads: Threads | None = None
 
     def encode_texts(self, texts: Sequence[str]) -> Floats:
@@ -94,8 +94,9 @@ class NumpyTextTower:
             return unit(self._forward(Batch([encoded[row] for row in part])))
 
         out = np.zeros((len(texts), self.dim), dtype=np.float32)
-        for part, features in zip(parts, self._each(encode, parts), strict=True):
-            out[part] = features
+        with one_thread():
+            for part, features in zip(parts, self._each(encode, parts), strict=True):
+                out[part] = features
         return out
 
     def _each(
@@ -218,14 +219,6 @@ class BertLayers:
     def _linear(self, x: Floats, name: str) -> Floats:
         name = self._prefix + name
         return stored_linear(x, self._weights, name + ".weight", name + ".bias")
-
-
-def free_lanes() -> int:
-    """How many products can be computed side by side: the processors, in shares of those that
-    OpenBLAS was told to take for one. Told nothing, it takes them all."""
-    cores = os.cpu_count() or 1
-    told = os.environ.get("OPENBLAS_NUM_THREADS") or os.environ.get("OMP_NUM_THREADS") or ""
-    return max(1, cores // int(told)) if told.isdecimal() and int(told) else 1
 
 
 def linear(x: Floats, weight: Floats, bias: Floats | None = None) -> Floats:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from mmsearch.blas import one_thread
 from mmsearch.index.coded_index import CodedIndex, Effort, K
 from mmsearch.index.codes import Codes
 from mmsearch.index.engine import EngineIndex
@@ -113,9 +114,10 @@ def coded(
 
     truth = Truth(sample)
     parts = (slice(start, start + ROWS_AT_A_TIME) for start in range(0, len(ids), ROWS_AT_A_TIME))
-    for part, vectors, some in _ahead(encoded, parts):
-        truth.see(vectors)
-        codes.add(ids[part], some)
+    with one_thread():
+        for part, vectors, some in _ahead(encoded, parts):
+            truth.see(vectors)
+            codes.add(ids[part], some)
     row_of = np.full(int(ids.max(initial=-1)) + 1, -1, np.int64)
     row_of[ids] = rows
     index = CodedIndex(

@@ -8,8 +8,6 @@ A code says in one bit a number where an item's vector stands beside the centroi
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +18,7 @@ from mmsearch.index.codes import Probe, centroids_of, codebooks_of, without_list
 from mmsearch.index.engine import KindName, Plan
 from mmsearch.index.lists import are_mapped, copy_lists
 from mmsearch.index.stored import ROWS_AT_A_TIME, RowStore, nearest, scores_of, top_k
+from mmsearch.index.threads import threads_for
 from mmsearch.ranking.ranked import score
 
 if TYPE_CHECKING:
@@ -35,9 +34,6 @@ CODES_PER_VECTOR = 70
 # Where candidates would be a quarter of all, reading codes first saves nothing.
 LEAST_GAIN = 4
 K = 10  # what Effort.candidates is for
-# Threads of FAISS for fewer queries each are in the way of NumPy's, which look for work a while
-# after the last product: a query over 128 lists of a million took 8 ms in place of 3.6 (2026-11).
-QUERIES_PER_THREAD = 8
 
 
 @dataclass(frozen=True)
@@ -205,7 +201,7 @@ class CodedIndex:
 
         `queries` (n, d) are contiguous float32.
         """
-        with _threads_for(len(queries)):
+        with threads_for(len(queries)):
             found = self._probe(queries @ self.axes, depth, probes, selector)
         # A file that is damaged may hold anything: what is no item counts as not found.
         found[~self._has(found)] = -1
@@ -216,17 +212,6 @@ class CodedIndex:
     ) -> tuple[Vectors, Ids]:
         ids = self.ids if mask is None else np.flatnonzero(mask)
         return nearest(self._store, queries, ids, self._rows[ids], k)
-
-
-@contextmanager
-def _threads_for(queries: int) -> Iterator[None]:
-    """What FAISS searches with in the block, for the caller's thread alone."""
-    usual = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(max(1, min(usual, queries // QUERIES_PER_THREAD)))
-    try:
-        yield
-    finally:
-        faiss.omp_set_num_threads(usual)
 
 
 def _remove(codes: Any, ids: Ids) -> None:

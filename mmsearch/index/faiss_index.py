@@ -16,6 +16,7 @@ from mmsearch.halves import to_float32
 from mmsearch.index import products
 from mmsearch.index.engine import KindName, Plan
 from mmsearch.index.stored import ROUNDING, ROWS_AT_A_TIME, RowStore, top_k
+from mmsearch.index.threads import threads_for
 from mmsearch.last import Last
 from mmsearch.ranking.ranked import score
 
@@ -119,6 +120,8 @@ class FaissIndex:
         return to_float32(codes[self._known(ids)].view(np.float16))
 
     def scores(self, query: Vectors, ids: Ids) -> Vectors:
+        if not len(ids):
+            return np.empty(0, np.float32)
         parts = np.split(ids, range(ROWS_AT_A_TIME, len(ids), ROWS_AT_A_TIME))
         return np.concatenate([score(self.vectors(part), query) for part in parts])
 
@@ -134,7 +137,12 @@ class FaissIndex:
         if k == 0:
             empty = np.empty((len(queries), 0))
             return empty.astype(np.float32), empty.astype(np.int64)
-        queries = np.ascontiguousarray(queries, np.float32)
+        with threads_for(len(queries)):
+            return self._search(np.ascontiguousarray(queries, np.float32), k, rows, plan)
+
+    def _search(
+        self, queries: Vectors, k: int, rows: Rows | None, plan: Plan
+    ) -> tuple[Vectors, Ids]:
         flat = faiss.downcast_index(self._index.index)
         halves = self._codes(flat).view(np.float16)
         if rows is None or plan.way == "all":

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mmsearch.blas import one_thread
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -46,7 +48,8 @@ class Quantizer:
     def __init__(self, residuals: Vectors, asked: Sequence[Vectors]) -> None:
         """`asked`: queries (n, d) as users may ask them, in groups that count alike."""
         count, dim = residuals.shape
-        variances, axes = np.linalg.eigh(residuals.T @ residuals / np.float32(count))
+        with one_thread():
+            variances, axes = np.linalg.eigh(residuals.T @ residuals / np.float32(count))
         # What few vectors say of variances is drawn towards the mean of them.
         variances = np.maximum(variances, 0) + variances.mean() * dim / count
         variances = np.maximum(variances, np.finfo(np.float32).tiny)

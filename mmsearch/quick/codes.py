@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mmsearch.blas import one_thread
 from mmsearch.durable import replacing
 from mmsearch.halves import to_float32
 from mmsearch.ranking.ranked import distinct, score
@@ -163,7 +164,8 @@ def write_codes(
     header = {"format": FORMAT, "seq": seq, "dim": dim, "size": len(ids), "coded": coded}
     arrays: dict[str, Any] = {"ids": ids, "rows": rows}
     if coded:
-        arrays |= _encode(rows, read, dim)
+        with one_thread():
+            arrays |= _encode(rows, read, dim)
     text = json.dumps(header).encode()
     with replacing(path, alone=False) as new, new.open("wb") as file:
         file.write(_MAGIC + len(text).to_bytes(8, "little") + text)
