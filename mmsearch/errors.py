@@ -10,7 +10,7 @@
     ├── CollectionError         the collection on disk
     │   ├── NoCollectionError   there is none here
     │   ├── LockedError         another process is writing
-    │   ├── SchemaError         it was written by a newer mmsearch
+    │   ├── SchemaError         a newer mmsearch wrote it, or an older one on a read-only disk
     │   ├── EncoderMismatchError  it holds vectors of another encoder
     │   ├── CorruptionError     catalog and vectors disagree
     │   └── StorageError        disk full, read-only directory, I/O error

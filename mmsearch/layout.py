@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from mmsearch.catalog.read_only import not_writable
 from mmsearch.catalog.records import EncoderInfo
 from mmsearch.catalog.vectors import VectorFile
 from mmsearch.errors import LockedError, StorageError
@@ -137,8 +139,10 @@ class Layout:
         except Timeout as error:
             raise LockedError(taken) from error
         except OSError as error:
+            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise StorageError(not_writable(self.root)) from error
             raise StorageError(
-                f"cannot write to {self.root}: {error.strerror}; check its permissions"
+                f"cannot write to {self.root}: {error.strerror}; check its disk"
             ) from error
         try:
             yield

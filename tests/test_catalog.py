@@ -287,3 +287,10 @@ def tables(path: Path) -> set[tuple[str, str]]:
 def tables_of_a_new_catalog(folder: Path) -> set[tuple[str, str]]:
     Catalog(folder / "new.sqlite3", create=True).close()
     return tables(folder / "new.sqlite3")
+
+
+def test_a_folder_may_have_the_signs_of_an_address_in_its_name(tmp_path: Path) -> None:
+    folder = tmp_path / "what? 100% #1"
+    folder.mkdir()
+    Catalog(folder / "catalog.sqlite3", create=True).close()
+    assert [path.name for path in tmp_path.rglob("*")] == [folder.name, "catalog.sqlite3"]

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from mmsearch.catalog import migrations, schema
+from mmsearch.catalog import migrations, read_only, schema
 from mmsearch.catalog.prepared import Rows, to_json
 from mmsearch.catalog.schema import meta
 from mmsearch.errors import CorruptionError, NoCollectionError, SchemaError, StorageError
@@ -29,16 +29,19 @@ _T = TypeVar("_T")
 
 
 class Database:
-    """Connections to one catalog file. Raises StorageError, SchemaError, CorruptionError."""
+    """Connections to one catalog file. Raises StorageError, SchemaError, CorruptionError.
+
+    One that cannot be written can be read (read_only.py).
+    """
 
     def __init__(self, path: Path, *, create: bool = False) -> None:
-        self.path = path
+        self.path = path.absolute()  # whatever the working directory will be
+        self._frozen: read_only.Frozen | None = None
         self._engine = sa.create_engine(
-            f"sqlite:///{path}",
-            connect_args={"timeout": TIMEOUT_S},
+            sa.URL.create("sqlite", database=str(self.path)),
+            creator=self._connect,
             json_serializer=to_json,
         )
-        sa.event.listen(self._engine, "connect", _prepare)
         with self._errors():
             if create:
                 self._create()
@@ -49,12 +52,19 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
+        if self._frozen is not None and not self._frozen.unchanged():
+            self._open_again()
         with self._errors(), self._engine.connect() as connection:
+            frozen = self._frozen
             yield connection
+            if frozen is not None:
+                frozen.require_unchanged()
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
         """One transaction that no reader's index has to learn of."""
+        if self._frozen is not None:
+            self._open_again()
         with self._errors(), self._engine.begin() as connection:
             yield connection
 
@@ -65,6 +75,24 @@ class Database:
             seq = int(fact(connection, "seq") or 0) + 1
             set_fact(connection, "seq", str(seq))
             yield connection, seq
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, timeout=TIMEOUT_S, check_same_thread=False)
+        try:
+            _use_wal(connection)
+        except sqlite3.DatabaseError as error:
+            connection.close()
+            self._frozen = self._frozen or read_only.frozen(self.path, error)
+            if self._frozen is None:
+                raise
+            connection = sqlite3.connect(self._frozen.uri, uri=True, check_same_thread=False)
+        _prepare(connection)
+        return connection
+
+    def _open_again(self) -> None:
+        """See what was committed meanwhile, or that the disk can be written by now."""
+        self._frozen = None
+        self._engine.dispose()
 
     def _create(self) -> None:
         """Make the tables where there are none yet: all of them, or, killed on the way, none."""
@@ -95,6 +123,18 @@ class Database:
             )
         if version == schema.SCHEMA_VERSION:
             return
+        try:
+            self._migrate()
+        except sa.exc.OperationalError as error:
+            if error.orig is None or not read_only.refused(error.orig):
+                raise
+            raise SchemaError(
+                f"{self.path} has schema {version}, this mmsearch reads {schema.SCHEMA_VERSION}, "
+                "and it cannot be brought up to date where it is read-only: run `mmsearch status` "
+                "where it can be written, then copy or mount it again"
+            ) from error
+
+    def _migrate(self) -> None:
         with self._at_once() as connection:
             # Another process may have been quicker, so the version is read again.
             for statement in migrations.statements(int(fact(connection, "schema") or 0)):
@@ -116,13 +156,15 @@ class Database:
         try:
             yield
         except (sa.exc.OperationalError, sqlite3.OperationalError) as error:
-            reason = str(getattr(error, "orig", error))
+            cause = getattr(error, "orig", error)
             raise StorageError(
-                f"cannot use {self.path}: {reason}; what was committed before is safe. "
-                "Check free space and permissions of that directory, which must be writable for "
-                "queries too, then run the command again"
+                read_only.reason(self.path, cause)
+                or f"cannot use {self.path}: {cause}; what was committed before is safe. "
+                "Check free space and permissions of that directory, then run the command again"
             ) from error
         except (sa.exc.DatabaseError, sqlite3.DatabaseError) as error:
+            if self._frozen is not None:
+                self._frozen.require_unchanged()
             raise CorruptionError(
                 f"{self.path} is damaged: {getattr(error, 'orig', error)}. Run `mmsearch check "
                 "--repair`; where that does not help, restore it from a backup, or delete the "
@@ -179,11 +221,9 @@ def chunks(values: Iterable[_T]) -> Iterator[Sequence[_T]]:
         yield every[start : start + CHUNK]
 
 
-def _prepare(connection: Any, _record: Any) -> None:
-    # WAL: readers never wait for the writer. FULL: a commit that returned survives a power cut.
-    # 64 MiB of pages: in SQLite's own 2 MB the indexes of a million items would be read and written
-    # anew for every batch of rows.
-    _use_wal(connection)
+def _prepare(connection: sqlite3.Connection) -> None:
+    # FULL: a commit that returned survives a power cut. 64 MiB of pages: in SQLite's own 2 MB the
+    # indexes of a million items would be read and written anew for every batch of rows.
     for pragma in ("synchronous=FULL", "cache_size=-65536"):
         connection.execute(f"PRAGMA {pragma}").close()
     # What the word tables are written with.
@@ -192,6 +232,7 @@ def _prepare(connection: Any, _record: Any) -> None:
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
+    # WAL: readers never wait for the writer.
     # SQLite itself waits for nobody who turns the same new file to WAL at the same time.
     until = time.monotonic() + TIMEOUT_S
     while True:

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import quote
 
 import numpy as np
 
@@ -85,10 +84,15 @@ def answer(
     # What damaged files raise, of any kind, and UsageError for too many words or a filter that
     # cannot be read; the ordinary way tells the user what is wrong.
     try:
-        uri = f"file:{quote(str(root / 'catalog.sqlite3'))}?mode=ro"
-        with closing(sqlite3.connect(uri, uri=True, timeout=1)) as connection:
-            connection.execute("BEGIN")
-            return _answer(root, connection, text, k, to, where)
+        catalog = root / "catalog.sqlite3"
+        try:
+            return _ask(f"{catalog.as_uri()}?mode=ro", root, text, k, to, where)
+        except sqlite3.OperationalError as error:
+            from mmsearch.catalog.read_only import frozen
+
+            still = frozen(catalog, error)
+            found = still and _ask(still.uri, root, text, k, to, where)
+            return found if still and still.unchanged() else None
     except (
         UnsureError,
         UsageError,
@@ -100,6 +104,14 @@ def answer(
         TypeError,
     ):
         return None
+
+
+def _ask(
+    uri: str, root: Path, text: str, k: int, to: Modality | None, where: str | None
+) -> QuickAnswer:
+    with closing(sqlite3.connect(uri, uri=True, timeout=1)) as connection:
+        connection.execute("BEGIN")
+        return _answer(root, connection, text, k, to, where)
 
 
 def _answer(

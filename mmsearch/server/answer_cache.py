@@ -6,10 +6,11 @@ import hashlib
 import sqlite3
 from pathlib import Path
 
+from mmsearch.catalog import read_only
 from mmsearch.errors import StorageError
 from mmsearch.server.byte_cache import ByteCache
 
-Stamp = tuple[int, int]
+Stamp = tuple[int | tuple[int, ...], int]
 
 
 class AnswerCache:
@@ -21,6 +22,7 @@ class AnswerCache:
     """
 
     def __init__(self, catalog: Path, concepts: Path, max_bytes: int) -> None:
+        self._catalog = catalog
         self._concepts = concepts
         self._kept: ByteCache[bytes] = ByteCache(max_bytes)
         self._stamp: Stamp | None = None
@@ -31,10 +33,14 @@ class AnswerCache:
 
     def stamp(self) -> Stamp:
         """What the answers given now are the answers of. Raises StorageError."""
+        version: int | tuple[int, ...]
         try:
             (version,) = self._connection.execute("PRAGMA data_version").fetchone()
         except sqlite3.Error as error:
-            raise StorageError(f"cannot read the catalog: {error}") from error
+            still = read_only.frozen(self._catalog, error)
+            if still is None:
+                raise StorageError(f"cannot read the catalog: {error}") from error
+            version = still.stamp
         try:
             concepts = self._concepts.stat().st_mtime_ns
         except FileNotFoundError:
