@@ -24,17 +24,22 @@ class Threads:
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="beside")
 
     def each(self, tasks: Iterable[Callable[[], _Result]]) -> list[_Result]:
-        """The result of each task, the last of which is done in the caller's own thread.
+        """The result of each task. The last is done in the caller's own thread, which then goes on
+        with those before it that nobody has begun.
 
-        Raises what a task raises, after all of them have ended.
+        Raises what a task raises, after all that were begun have ended.
         """
         waiting = list(tasks)
         pending = [self._pool.submit(task) for task in waiting[:-1]]
+        own: list[_Result] = []
         try:
-            own = [task() for task in waiting[-1:]]
+            own += [task() for task in waiting[-1:]]
+            while pending and pending[-1].cancel():
+                own.append(waiting[len(pending) - 1]())
+                pending.pop()
         finally:
-            wait(pending)
-        return [task.result() for task in pending] + own
+            wait([one for one in pending if not one.cancel()])
+        return [task.result() for task in pending] + own[::-1]
 
 
 def in_order(

@@ -17,9 +17,29 @@ def test_results_come_in_the_order_of_their_tasks() -> None:
 
 
 def test_the_last_task_is_done_by_the_caller() -> None:
-    *others, last = Threads(2).each([threading.get_ident] * 3)
+    *_, last = Threads(2).each([threading.get_ident] * 3)
     assert last == threading.get_ident()
-    assert threading.get_ident() not in others
+
+
+def test_the_caller_does_what_nobody_has_begun() -> None:
+    begun, released = threading.Event(), threading.Event()
+
+    def first() -> int:
+        begun.set()
+        released.wait(10)  # until the caller has done the second: nobody else is there
+        return threading.get_ident()
+
+    def second() -> int:
+        released.set()
+        return threading.get_ident()
+
+    def last() -> int:
+        begun.wait(10)
+        return threading.get_ident()
+
+    other, *own = Threads(1).each([first, second, threading.get_ident, last])
+    assert set(own) == {threading.get_ident()}
+    assert other not in own
 
 
 def test_what_a_task_raises_is_raised_once_all_have_ended() -> None:

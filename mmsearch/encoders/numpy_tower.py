@@ -111,17 +111,17 @@ class NumpyTextTower:
 
 
 def _parts(lengths: Sequence[int], lanes: int) -> list[list[int]]:
-    """The numbers of all texts, ascending by length, in parts that one lane each encodes."""
-    most = min(_ROWS, max(_FEWEST, -(-sum(lengths) // lanes)))
-    parts: list[list[int]] = []
-    tokens = most
+    """The numbers of all texts, ascending by length, in parts that one lane each encodes: about as
+    many tokens in each, and about as many parts for each lane."""
+    total = sum(lengths)
+    rounds = -(-total // (lanes * _ROWS))
+    count = max(1, min(lanes * rounds, total // _FEWEST))
+    parts: list[list[int]] = [[] for _ in range(count)]
+    tokens = 0
     for row in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if tokens + lengths[row] > most:
-            parts.append([])
-            tokens = 0
-        parts[-1].append(row)
+        parts[tokens * count // total].append(row)
         tokens += lengths[row]
-    return parts
+    return [part for part in parts if part]
 
 
 class ClipLayers:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import mmsearch
+from mmsearch.encoders import numpy_tower
 from mmsearch.encoders.open_clip_encoder import OpenClipEncoder, load_open_clip
 from mmsearch.encoders.tensor_file import product
 from mmsearch.encoders.text_tower import export_text_tower, open_text_tower, tower_folder
@@ -71,6 +72,21 @@ def test_a_text_alone_has_the_vector_that_it_has_among_others(tmp_path: Path) ->
     assert tower is not None
     alone = np.concatenate([tower.encode_texts([text]) for text in TEXTS])
     assert least_cosine(alone, tower.encode_texts(TEXTS)) >= 0.999999
+
+
+@pytest.mark.parametrize("processors", [1, 2, 5])
+def test_lanes_encode_together_what_one_encodes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processors: int
+) -> None:
+    encoder = load_open_clip(str(save_tiny_model(tmp_path / "m")), "cpu")
+    export_text_tower(encoder)
+    monkeypatch.setattr(numpy_tower, "lanes", lambda: processors)
+    tower = open_text_tower(encoder.fingerprint, encoder.name)
+    assert tower is not None
+    texts = [f"{'very ' * (number % 7)}long text number {number}" for number in range(300)]
+    alone = np.concatenate([tower.encode_texts([text]) for text in texts])
+    assert least_cosine(alone, tower.encode_texts(texts)) >= 0.999999
+    assert tower.encode_texts([]).shape == (0, encoder.dim)
 
 
 def test_clip_token_ids_equal_those_of_open_clip(tmp_path: Path) -> None:
