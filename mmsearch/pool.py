@@ -18,10 +18,14 @@ def default_workers() -> int:
 
 
 class Threads:
-    """Threads for tasks that leave Python's lock alone most of their time."""
+    """Threads for tasks that leave Python's lock alone most of their time.
+
+    `workers` work beside the caller's own thread, which does all of it where there are none.
+    """
 
     def __init__(self, workers: int) -> None:
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="beside")
+        self._pool = ThreadPoolExecutor(max(1, workers), thread_name_prefix="beside")
+        self._alone = workers < 1
 
     def each(self, tasks: Iterable[Callable[[], _Result]]) -> list[_Result]:
         """The result of each task. The last is done in the caller's own thread, which then goes on
@@ -29,6 +33,8 @@ class Threads:
 
         Raises what a task raises, after all that were begun have ended.
         """
+        if self._alone:
+            return [task() for task in tasks]
         waiting = list(tasks)
         pending = [self._pool.submit(task) for task in waiting[:-1]]
         own: list[_Result] = []

@@ -21,6 +21,10 @@ def test_the_last_task_is_done_by_the_caller() -> None:
     assert last == threading.get_ident()
 
 
+def test_without_workers_the_caller_does_all() -> None:
+    assert set(Threads(0).each([threading.get_ident] * 3)) == {threading.get_ident()}
+
+
 def test_the_caller_does_what_nobody_has_begun() -> None:
     begun, released = threading.Event(), threading.Event()
 

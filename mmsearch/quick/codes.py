@@ -20,13 +20,14 @@ from __future__ import annotations
 
 import json
 import mmap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmsearch.blas import one_thread
+from mmsearch.blas import lanes, one_thread
 from mmsearch.durable import replacing
 from mmsearch.halves import to_float32
 from mmsearch.ranking.ranked import distinct, score
@@ -176,19 +177,19 @@ def write_codes(
 
 
 def _encode(rows: Ids, read: Callable[[Ids], Vectors], dim: int) -> dict[str, Any]:
+    from mmsearch.pool import Threads
+
     size = len(rows)
-    mean = sum((part.sum(axis=0, dtype=np.float64) for part in _parts(rows, read)), np.zeros(dim))
-    mean = (mean / size).astype(np.float32)
+    sums = (read(rows[here]).sum(axis=0, dtype=np.float64) for here in _parts(size))
+    mean = (sum(sums, np.zeros(dim)) / size).astype(np.float32)
     # Any rotation will do, if it has nothing to do with the encoder's axes; always the same one.
     rotation = np.linalg.qr(np.random.default_rng(0).normal(size=(dim, dim)))[0].astype(np.float32)
     signs = np.zeros((size, 8 * _words_of(dim)), np.uint8)
     ones = np.empty(size, np.uint16)
     scale, deviation = np.empty(size, np.float32), np.empty(size, np.float32)
-    start = 0
-    for part in _parts(rows, read):
-        turned = (part - mean) @ rotation  # (n, d): r o
-        here = slice(start, start + len(part))
-        start += len(part)
+
+    def encode(here: slice) -> None:
+        turned = (read(rows[here]) - mean) @ rotation  # (n, d): r o
         positive = turned > 0
         signs[here, : -(-dim // 8)] = np.packbits(positive, axis=1, bitorder="little")
         ones[here] = positive.sum(axis=1)
@@ -196,6 +197,8 @@ def _encode(rows: Ids, read: Callable[[Ids], Vectors], dim: int) -> dict[str, An
         a = np.maximum(np.abs(turned).sum(axis=1) / (np.sqrt(dim) * r), 1e-3)
         scale[here] = r / (a * np.sqrt(dim))
         deviation[here] = r * np.sqrt(np.maximum(1 - a * a, 0)) / (a * np.sqrt(max(dim - 1, 1)))
+
+    Threads(lanes() - 1).each(partial(encode, here) for here in _parts(size))
     return {
         "mean": mean,
         "rotation": rotation,
@@ -206,9 +209,8 @@ def _encode(rows: Ids, read: Callable[[Ids], Vectors], dim: int) -> dict[str, An
     }
 
 
-def _parts(rows: Ids, read: Callable[[Ids], Vectors]) -> Iterator[Vectors]:
-    for start in range(0, len(rows), _BLOCK):
-        yield read(rows[start : start + _BLOCK])
+def _parts(size: int) -> list[slice]:
+    return [slice(start, start + _BLOCK) for start in range(0, size, _BLOCK)]
 
 
 def _arrays(size: int, dim: int, *, coded: bool) -> dict[str, tuple[Any, tuple[int, ...]]]:
