@@ -26,10 +26,17 @@ from mmsearch.errors import (
     UsageError,
 )
 from mmsearch.layout import CATALOG, DIRECTORY, Layout, find_collection
-from mmsearch.loading import CACHED_TEXTS, Encoders, require_same, settle_precision
+from mmsearch.loading import (
+    CACHED_TEXTS,
+    Encoders,
+    require_device,
+    require_same,
+    settle_precision,
+)
 from mmsearch.search.defaults import Defaults
 from mmsearch.search.request import validate
 from mmsearch.status import Status
+from mmsearch.stored_vectors import StoredVectors
 from mmsearch.types import (
     Answer,
     Encoder,
@@ -56,8 +63,6 @@ if TYPE_CHECKING:
     from mmsearch.types import Vectors
 
 DEFAULT_MODEL = "mini"
-# Stored vectors that are read and brought to length 1 at a time: no copy of all beside the result.
-VECTORS_AT_ONCE = 8_192
 
 __all__ = ["CheckReport", "Collection", "Status", "find_collection", "open"]
 
@@ -176,6 +181,7 @@ class Collection:
             paths = [paths]
         if not paths:
             raise UsageError("nothing to index: name at least one folder or file")
+        require_device(device)
         with self._ingesting(
             model, device, batch_size, workers, url_hosts, on_progress, precision
         ) as (run, notes, note):
@@ -497,27 +503,29 @@ class Collection:
 
         Raises NoCollectionError where nothing was ever indexed, CorruptionError.
         """
+        stored = self.stored_vectors(modality)
+        ids = stored.ids.tolist()
+        items = self._catalog.items(ids)
+        there = np.fromiter((item in items for item in ids), np.bool_, len(ids))
+        return [items[item] for item in ids if item in items], stored.read(np.flatnonzero(there))
+
+    def stored_vectors(self, modality: Modality) -> StoredVectors:
+        """The ids of the items that have a vector of this modality, and what reads the vectors.
+
+        For who needs no more of the items, or not all of the vectors. Raises NoCollectionError.
+        """
         info = self._info()
         ids, rows = live_rows(self._catalog, info.fingerprint, modality)
-        items = self._catalog.items(ids.tolist())
-        there = np.fromiter((item in items for item in ids.tolist()), np.bool_, len(ids))
-        ids, rows = ids[there], rows[there]
-        file = self._layout.vector_file(info)
-        unit = np.empty((len(rows), info.dim), np.float32)
-        for start in range(0, len(rows), VECTORS_AT_ONCE):
-            stored = file.read(rows[start : start + VECTORS_AT_ONCE])
-            norms = np.linalg.norm(stored, axis=1, keepdims=True)
-            np.divide(stored, norms, out=unit[start : start + VECTORS_AT_ONCE])
-        return [items[item] for item in ids.tolist()], unit
+        return StoredVectors(self._layout.vector_file(info), ids, rows)
 
     def sharing_vectors(self, modality: Modality) -> list[StoredItem]:
         """The items whose vector of this modality is also another one's, by age.
 
         Equal files, or equal texts, have one vector; it is not read. Raises NoCollectionError.
         """
-        ids, rows = live_rows(self._catalog, self._info().fingerprint, modality)
-        _, row, count = np.unique(rows, return_inverse=True, return_counts=True)
-        shared = ids[count[row] > 1].tolist()
+        stored = self.stored_vectors(modality)
+        _, row, count = np.unique(stored.rows, return_inverse=True, return_counts=True)
+        shared = stored.ids[count[row] > 1].tolist()
         items = self._catalog.items(shared)
         return [items[item] for item in shared if item in items]
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, cast
 
 from mmsearch.catalog.records import EncoderInfo
+from mmsearch.encoders.devices import require_device as require_device
 from mmsearch.encoders.text_cache import TextCache
 from mmsearch.errors import EncoderMismatchError, ModelError, UsageError
 from mmsearch.types import Encoder, PreciseEncoder, Precision, TextEncoder, WantedPrecision

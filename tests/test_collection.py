@@ -235,9 +235,13 @@ def test_vectors_are_unit_rows_of_their_items_however_many_are_read_at_once(
     assert vectors.dtype == np.float32
     np.testing.assert_allclose(vectors, ColourEncoder().encode_texts(texts), atol=1e-3)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
-    monkeypatch.setattr("mmsearch.collection.VECTORS_AT_ONCE", 2)
+    monkeypatch.setattr("mmsearch.stored_vectors.VECTORS_AT_ONCE", 2)
     assert (collection.vectors("text")[1] == vectors).all()
+    stored = collection.stored_vectors("text")
+    assert stored.ids.tolist() == [item.id for item in items]
+    assert (stored.read(np.array([2, 0])) == vectors[[2, 0]]).all()
     collection.remove([item.key for item in items])
+    assert len(collection.stored_vectors("text")) == 0
     gone, none = collection.vectors("text")
     assert gone == []
     assert none.shape == (0, ColourEncoder.dim)

@@ -17,7 +17,7 @@ from mmsearch.evaluation.measures import (
     per_query,
     precision_at_recall,
 )
-from mmsearch.evaluation.ranks import Judgements, Ranker, ranks_in_run
+from mmsearch.evaluation.ranks import Judgements, RankedLists, Ranker, ranks_in_run
 from mmsearch.evaluation.reference import trec_measures
 from mmsearch.evaluation.result import Evaluation, QueryDetail, RankedItem, RankedRun, Run
 from mmsearch.evaluation.task import Shown, Subject, Task, check_judgements, some
@@ -114,7 +114,7 @@ def evaluate_run(
     return _evaluation(*pinned, top, seconds, shown=in_arrays.items)
 
 
-def _check_run(task: Task, run: Run, in_arrays: RankedRun, items: Sequence[str]) -> list[str]:
+def _check_run(task: Task, run: Run, in_arrays: RankedLists, items: Sequence[str]) -> list[str]:
     """Warnings about a run that does not fit its queries and gallery. Raises InputError."""
     asked, gallery = set(task.queries), set(items)
     warnings = []
@@ -143,11 +143,18 @@ def _check_run(task: Task, run: Run, in_arrays: RankedRun, items: Sequence[str])
     return warnings
 
 
-def _rows_of_run(run: RankedRun, queries: Sequence[str]) -> tuple[Order, Scores]:
+def _rows_of_run(run: RankedLists, queries: Sequence[str]) -> tuple[Order, Scores]:
     row_of = {query: row for row, query in enumerate(run.queries)}
-    rows = np.array([row_of.get(query, -1) for query in queries], np.int64)
-    order = np.where(rows[:, None] >= 0, run.order[rows, :DETAIL_ITEMS], -1).astype(np.int32)
-    return order, run.scores[rows, :DETAIL_ITEMS]
+    order = np.full((len(queries), DETAIL_ITEMS), -1, np.int32)
+    scores = np.full((len(queries), DETAIL_ITEMS), np.nan, np.float32)
+    for number, query in enumerate(queries):
+        if query in row_of:
+            row = row_of[query]
+            part = slice(run.starts[row], min(run.starts[row + 1], run.starts[row] + DETAIL_ITEMS))
+            found = len(run.order[part])
+            order[number, :found] = run.order[part]
+            scores[number, :found] = run.scores[part]
+    return order, scores
 
 
 def _ranker(task: Task, query_vectors: Vectors, item_vectors: Vectors) -> Ranker:

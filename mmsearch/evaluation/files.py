@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +46,26 @@ def read_json(path: Path) -> Any:
 
 def write_file(path: Path, content: bytes) -> None:
     """Replace `path` by `content` in one step. Raises StorageError."""
+    with _replacing(path) as scratch:
+        scratch.write_bytes(content)
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Replace `path` by `lines` in UTF-8 in one step, each of which brings its own end.
+
+    They are written as they come, for there may be millions. Raises StorageError.
+    """
+    with _replacing(path) as scratch, scratch.open("w", encoding="utf-8", newline="") as file:
+        file.writelines(lines)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A file for the block to write, which then takes the place of `path`."""
     scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         try:
-            scratch.write_bytes(content)
+            yield scratch
             scratch.replace(path)
         finally:
             scratch.unlink(missing_ok=True)

@@ -26,7 +26,9 @@ TIE_TOLERANCE = 1e-6
 TIE_RULE = "an item that scores as high as the k-th exact neighbour (within 1e-6) counts as found"
 TIMED_QUERIES = 200
 WARM_UP = 5
-BLOCK_ELEMENTS = 16_000_000  # scores held at a time: 64 MB of float32
+# Scores held at a time: of so many queries with so many vectors, 64 MB of float32.
+QUERIES_AT_ONCE = 1_000
+VECTORS_AT_ONCE = 16_000
 FORMAT = 1  # of the JSON form
 
 
@@ -193,19 +195,29 @@ def exact_threshold(vectors: Vectors, queries: Vectors, k: int) -> Floats:
 
     Found in float32 blocks, then computed again in float64. 1 <= k <= n.
     """
-    step = max(1, BLOCK_ELEMENTS // len(queries))
-    best = np.empty((len(queries), 0), np.float32)
-    where = np.empty((len(queries), 0), np.int64)
-    for start in range(0, len(vectors), step):
-        scores = queries @ vectors[start : start + step].T  # (q, step)
-        rows = np.broadcast_to(np.arange(start, start + scores.shape[1]), scores.shape)
-        best, where = np.hstack([best, scores]), np.hstack([where, rows])
-        if best.shape[1] > k:
-            top = np.argpartition(-best, k - 1, axis=1)[:, :k]
-            best = np.take_along_axis(best, top, axis=1)
-            where = np.take_along_axis(where, top, axis=1)
-    least: Floats = _scores(vectors, queries, where).min(axis=1)
+    where = [
+        _nearest(vectors, queries[first : first + QUERIES_AT_ONCE], k)
+        for first in range(0, len(queries), QUERIES_AT_ONCE)
+    ]
+    least: Floats = _scores(vectors, queries, np.concatenate(where)).min(axis=1)
     return least
+
+
+def _nearest(vectors: Vectors, queries: Vectors, k: int) -> Ids:
+    """(q, k) the rows of the k greatest float32 inner products of each query, the least first."""
+    best = np.full((len(queries), k), -np.inf, np.float32)
+    where = np.zeros((len(queries), k), np.int64)
+    for start in range(0, len(vectors), VECTORS_AT_ONCE):
+        scores = queries @ vectors[start : start + VECTORS_AT_ONCE].T
+        for own_best, own_where, line in zip(best, where, scores, strict=True):
+            better = np.flatnonzero(line > own_best[0])  # soon there are few
+            if not len(better):
+                continue
+            both = np.concatenate([own_best, line[better]])
+            top = np.argpartition(both, -k)[-k:]
+            own_best[:] = both[top]
+            own_where[:] = np.concatenate([own_where, better + start])[top]
+    return where
 
 
 def _scores(vectors: Vectors, queries: Vectors, rows: Ids) -> Floats:

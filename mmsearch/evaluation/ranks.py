@@ -16,7 +16,7 @@ import numpy as np
 
 from mmsearch.errors import InputError
 from mmsearch.evaluation.measures import RelevantRanks
-from mmsearch.evaluation.result import Qrels, RankedRun
+from mmsearch.evaluation.result import Qrels
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -64,6 +64,21 @@ class Judgements:
         return cls(
             np.array(starts, np.int64), np.array(columns, np.int64), np.array(grades, np.float64)
         )
+
+
+@dataclass(frozen=True)
+class RankedLists:
+    """A run in arrays, flat, for its rankings may differ much in length: those of query i are
+    starts[i]:starts[i+1].
+
+    `order` (n,) int32 are positions in `items`, best first; `scores` (n,) float32.
+    """
+
+    queries: tuple[str, ...]
+    items: tuple[str, ...]
+    starts: Ints
+    order: npt.NDArray[np.int32]
+    scores: Scores
 
 
 class Ranker:
@@ -192,7 +207,7 @@ def top_columns(line: Scores, depth: int) -> Ints:
     return columns[np.argsort(-line[columns], kind="stable")][:depth]
 
 
-def ranks_in_run(qrels: Qrels, run: RankedRun, queries: Sequence[str]) -> RelevantRanks:
+def ranks_in_run(qrels: Qrels, run: RankedLists, queries: Sequence[str]) -> RelevantRanks:
     """The rank of every relevant item of `queries` in a run; inf where it was not returned."""
     judgements = Judgements.of(qrels, queries, run.items)
     row_of = {query: row for row, query in enumerate(run.queries)}
@@ -202,7 +217,7 @@ def ranks_in_run(qrels: Qrels, run: RankedRun, queries: Sequence[str]) -> Releva
         row = row_of.get(query)
         if row is None:
             continue
-        returned = run.order[row][run.order[row] >= 0]
+        returned = run.order[run.starts[row] : run.starts[row + 1]]
         place[returned] = np.arange(1, len(returned) + 1)
         part = slice(judgements.starts[number], judgements.starts[number + 1])
         columns = judgements.items[part]

@@ -129,10 +129,11 @@ def measure_run_file(request: Request, path: Path) -> Evaluation:
         task = Task(request.dataset.name, None, "run", tuple(qrels), (), qrels)
         if request.sample is not None:
             task = sampled(task, request.sample)
+        run = trec.read_run(path)
     else:
         tasks = request.tasks()
-        run_queries = trec.read_run(path).keys()
-        fitting = [task for task in tasks if not run_queries.isdisjoint(task.queries)]
+        run = trec.read_run(path)
+        fitting = [task for task in tasks if not run.keys().isdisjoint(task.queries)]
         if len(fitting) != 1:
             known = ", ".join(f"{task.direction} ({task.queries[0]!r} ...)" for task in tasks)
             raise InputError(
@@ -141,4 +142,4 @@ def measure_run_file(request: Request, path: Path) -> Evaluation:
             )
         task = fitting[0]
     subject = Subject(path.stem, "", "", "run file")
-    return evaluate_run(task, trec.read_run(path), subject, measures=request.measures)
+    return evaluate_run(task, run, subject, measures=request.measures)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 # Draws held at a time: 4 million counts as float64 are 32 MB, whatever the number of queries.
 CHUNK_ELEMENTS = 4_000_000
-MEDIAN_LEVELS = 16  # distinct values counted at a time
+MEDIAN_PARTS = 16  # of the values, to find the middle in one of them
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,9 @@ def bootstrap_draws(
     columns = [column for column, is_median in enumerate(median) if is_median]
     results = np.empty((resamples, matrix.shape[1]))
     for start, stop in chunks(resamples, len(matrix)):
-        rows = stop - start
-        drawn = random.integers(0, count, (rows, count))
-        drawn += np.arange(rows)[:, None] * count  # each resample counts in a range of its own
-        flat = np.bincount(drawn.ravel(), minlength=rows * count)
-        times = flat.reshape(rows, count).astype(np.float64)
+        times = np.empty((stop - start, count))
+        for row in times:  # one by one, the counts stay in the cache
+            row[:] = np.bincount(random.integers(0, count, count), minlength=count)
         results[start:stop] = (times @ groups.sums) / (times @ groups.sizes)[:, None]
         for column in columns:
             results[start:stop, column] = medians_of(times, groups.of_query, matrix[:, column])
@@ -81,29 +80,27 @@ def medians_of(times: Floats, of_query: Integers, values: Floats) -> Floats:
     """(rows,) the median of `values` (q,) in each resample.
 
     Query i stands in it `times[:, of_query[i]]` times; an even number takes the middle of two.
-    Counts the resample's values from the smallest up, a few distinct ones at a time, until every
-    resample is past its middle: ranks have few distinct values below their median.
+    One product tells how many of a resample's values lie in each part of the ascending ones; those
+    of the part that holds its middle are then counted one by one.
     """
-    rows, count = times.shape
-    distinct, level = np.unique(values, return_inverse=True)
-    total = times @ np.bincount(of_query, minlength=count)
-    middles = np.stack([(total - 1) // 2, total // 2])  # positions from 0, equal if odd
-    found = np.full((2, rows), -1)
-    below = np.zeros(rows)
-    for start in range(0, len(distinct), MEDIAN_LEVELS):
-        width = min(MEDIAN_LEVELS, len(distinct) - start)
-        inside = (level >= start) & (level < start + width)
-        table = np.zeros((count, width))
-        np.add.at(table, (of_query[inside], level[inside] - start), 1)
-        reached = below[:, None] + (times @ table).cumsum(axis=1)  # (rows, width)
-        passed = reached > middles[:, :, None]  # (2, rows, width)
-        new = (found < 0) & passed[..., -1]
-        found[new] = start + passed.argmax(axis=-1)[new]
-        below = reached[:, -1]
-        if (found >= 0).all():
-            break
-    median: Floats = distinct[found].mean(axis=0)
-    return median
+    order = np.argsort(values)
+    edges = np.linspace(0, len(order), MEDIAN_PARTS + 1).astype(np.int64)
+    parts = [of_query[order[start:stop]] for start, stop in pairwise(edges)]
+    table = np.stack([np.bincount(part, minlength=times.shape[1]) for part in parts], axis=1)
+    reached = (times @ table).cumsum(axis=1)  # (rows, parts)
+    total = reached[:, -1]
+    middles = np.stack([(total - 1) // 2, total // 2], axis=1)  # positions from 0, equal if odd
+    part = (reached[:, None, :] <= middles[:, :, None]).sum(axis=2)  # (rows, 2)
+    before = np.where(part[:, 0] > 0, reached[np.arange(len(times)), part[:, 0] - 1], 0)
+    found = np.empty(middles.shape, np.int64)
+    for number, (row, (first, last)) in enumerate(zip(times, part, strict=True)):
+        some = order[edges[first] : edges[last + 1]]
+        position = np.searchsorted(
+            row[of_query[some]].cumsum(), middles[number] - before[number], side="right"
+        )
+        found[number] = some[position]
+    medians: Floats = values[found].mean(axis=1)
+    return medians
 
 
 def sign_flip_test(groups: Groups, resamples: int, seed: int) -> tuple[Floats, bool]:

@@ -36,10 +36,11 @@ def measure_collection(
     Nothing is encoded. `sample` draws that many queries. Raises UsageError where no item has both,
     NoCollectionError.
     """
-    pictures, picture_vectors = collection.vectors("image")
-    texts, text_vectors = collection.vectors("text")
-    with_text = {item.id for item in texts}
-    both = {item.id for item in pictures if item.id in with_text}
+    for direction in directions:
+        if direction not in DIRECTIONS:
+            raise UsageError(f"a collection judges itself from text to image or back: {direction}")
+    pictures, texts = collection.stored_vectors("image"), collection.stored_vectors("text")
+    both = set(np.intersect1d(pictures.ids, texts.ids).tolist())
     if not both:
         raise UsageError(
             f"{collection.path}: no item has both a picture and a text, so it cannot judge itself; "
@@ -49,22 +50,19 @@ def measure_collection(
     subject = Subject(
         status.model or "", status.fingerprint or "", "as indexed", f"exact ({status.index_kind})"
     )
-    sides = {"image": (pictures, picture_vectors), "text": (texts, text_vectors)}
+    sides = {"image": collection.vectors("image"), "text": collection.vectors("text")}
     measured = []
     for direction in directions:
         asked_kind, _, wanted_kind = direction.partition("-to-")
-        if {asked_kind, wanted_kind} != {"image", "text"}:
-            raise UsageError(f"a collection judges itself from text to image or back: {direction}")
         asked, asked_vectors = sides[asked_kind]
         items, item_vectors = sides[wanted_kind]
         rows = [row for row, item in enumerate(asked) if item.id in both]
         task = _task(collection, f"{asked_kind} to {wanted_kind}", [asked[r] for r in rows], items)
-        query_vectors = asked_vectors[rows]
         if sample is not None and sample < len(rows):
-            drawn = sampled(task, sample)
-            position = {query: row for row, query in enumerate(task.queries)}
-            query_vectors = query_vectors[[position[query] for query in drawn.queries]]
-            task = drawn
+            row_of = dict(zip(task.queries, rows, strict=True))
+            task = sampled(task, sample)
+            rows = [row_of[query] for query in task.queries]
+        query_vectors = asked_vectors[rows]
         evaluation = evaluate_embeddings(
             task, query_vectors, item_vectors, subject, measures=measures
         )
@@ -77,13 +75,11 @@ def index_queries(collection: Collection, sample: int) -> tuple[Vectors, Vectors
 
     Captions where the collection has some, as users ask in words; otherwise its pictures.
     """
-    _, pictures = collection.vectors("image")
-    _, texts = collection.vectors("text")
-    gallery, asked, kind = (pictures, texts, "texts") if len(pictures) else (texts, texts, "texts")
-    if not len(asked):
-        asked, kind = pictures, "pictures"
+    pictures, texts = collection.stored_vectors("image"), collection.stored_vectors("text")
+    gallery = pictures if len(pictures) else texts
+    asked, kind = (texts, "texts") if len(texts) else (pictures, "pictures")
     rows = np.sort(np.random.default_rng(0).permutation(len(asked))[:sample])
-    return gallery, asked[rows], kind
+    return gallery.read(), asked.read(rows), kind
 
 
 def _task(

@@ -9,14 +9,15 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mmsearch.errors import InputError, UsageError
-from mmsearch.evaluation.files import SURROGATES, write_file
-from mmsearch.evaluation.ranks import tie_order
+from mmsearch.evaluation.files import SURROGATES, write_lines
+from mmsearch.evaluation.ranks import RankedLists, tie_order
 from mmsearch.evaluation.result import Qrels, RankedRun, Run
 
 if TYPE_CHECKING:
@@ -85,22 +86,30 @@ def write_run(path: Path, run: RankedRun, tag: str) -> None:
     """
     require_words((*run.queries, *run.items))
     tag = _BLANK.sub("_", tag) or "mmsearch"
-    lines = []
-    for query, order, scores in zip(run.queries, run.order, run.scores, strict=True):
-        for rank, (item, score) in enumerate(
-            zip(order[order >= 0].tolist(), scores[order >= 0].tolist(), strict=True), 1
-        ):
-            lines.append(f"{query} Q0 {run.items[item]} {rank} {score:.9g} {tag}\n")
-    write_file(path, "".join(lines).encode())
+    write_lines(
+        path,
+        (
+            f"{query} Q0 {run.items[item]} {rank} {score:.9g} {tag}\n"
+            for query, order, scores in zip(run.queries, run.order, run.scores, strict=True)
+            for rank, (item, score) in enumerate(
+                zip(order[order >= 0].tolist(), scores[order >= 0].tolist(), strict=True), 1
+            )
+        ),
+    )
 
 
 def write_qrels(path: Path, qrels: Qrels) -> None:
     """Write judgements. Raises as `write_run`."""
-    lines = []
     for query, graded in qrels.items():
         require_words([query, *graded])
-        lines += [f"{query} 0 {item} {grade}\n" for item, grade in graded.items()]
-    write_file(path, "".join(lines).encode())
+    write_lines(
+        path,
+        (
+            f"{query} 0 {item} {grade}\n"
+            for query, graded in qrels.items()
+            for item, grade in graded.items()
+        ),
+    )
 
 
 def require_words(names: Iterable[str]) -> None:
@@ -118,23 +127,23 @@ def require_words(names: Iterable[str]) -> None:
             )
 
 
-def ranked(run: Run) -> RankedRun:
+def ranked(run: Run) -> RankedLists:
     """`run` in arrays, ranked by score under the tie rule. Raises InputError for NaN scores."""
     queries = tuple(run)
     items = tuple(sorted({item for scores in run.values() for item in scores}, reverse=True))
-    depth = max((len(scores) for scores in run.values()), default=0)
-    order = np.full((len(queries), depth), -1, np.int32)
-    best = np.full((len(queries), depth), np.nan, np.float32)
     position = {item: i for i, item in enumerate(items)}
-    for row, (query, scored) in enumerate(run.items()):
-        columns = np.array([position[item] for item in scored], np.int32)
-        scores = np.array(list(scored.values()), np.float32)
-        if np.isnan(scores).any():
-            raise InputError(f"the run holds a NaN score for query {query!r}: it has no rank")
-        by_rank = np.lexsort((columns, -scores))  # `items` are in descending order already
-        order[row, : len(columns)] = columns[by_rank]
-        best[row, : len(columns)] = scores[by_rank]
-    return RankedRun(queries, items, order, best)
+    lengths = np.array([len(scored) for scored in run.values()], np.int64)
+    starts = np.concatenate([[0], lengths.cumsum()])
+    names = chain.from_iterable(run.values())
+    columns = np.fromiter((position[item] for item in names), np.int32, starts[-1])
+    values = chain.from_iterable(scored.values() for scored in run.values())
+    scores = np.fromiter(values, np.float64, starts[-1]).astype(np.float32)
+    query = np.repeat(np.arange(len(queries)), lengths)
+    if np.isnan(scores).any():
+        name = queries[query[np.isnan(scores)][0]]
+        raise InputError(f"the run holds a NaN score for query {name!r}: it has no rank")
+    by_rank = np.lexsort((columns, -scores, query))  # `items` are in descending order already
+    return RankedLists(queries, items, starts, columns[by_rank], scores[by_rank])
 
 
 def as_run(run: RankedRun) -> dict[str, dict[str, float]]:

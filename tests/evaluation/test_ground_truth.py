@@ -89,7 +89,7 @@ def test_an_answer_that_is_no_id_is_refused() -> None:
 @given(
     count=st.integers(2, 40),
     k=st.integers(1, 50),
-    block=st.integers(1, 200),
+    block=st.integers(1, 50),
     seed=st.integers(0, 10_000),
 )
 def test_recall_without_ties_is_the_overlap_of_two_sets(
@@ -104,7 +104,8 @@ def test_recall_without_ties_is_the_overlap_of_two_sets(
         len(set(a) & set(b)) / cut for a, b in zip(answers.tolist(), exact.tolist(), strict=True)
     ]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ground_truth, "BLOCK_ELEMENTS", block)
+        patch.setattr(ground_truth, "QUERIES_AT_ONCE", 2)
+        patch.setattr(ground_truth, "VECTORS_AT_ONCE", block)
         (point,) = measure_index(rows, queries, k, settings=[answering(answers.tolist())]).points
     assert point.recall == pytest.approx(np.mean(overlap))
 

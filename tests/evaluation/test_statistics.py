@@ -91,12 +91,18 @@ def test_interval_of_a_median_is_scipys_percentile_interval() -> None:
     assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=1)
 
 
-def test_median_of_each_resample_is_numpys() -> None:
-    random = np.random.default_rng(8)
-    values = random.integers(0, 60, 40).astype(float)
-    times = random.multinomial(40, np.full(40, 1 / 40), 50).astype(float)
-    expected = [np.median(np.repeat(values, row.astype(int))) for row in times]
-    got = resampling.medians_of(times, np.arange(40), values)
+@settings(deadline=None, max_examples=60)
+@given(queries=st.integers(1, 60), levels=st.integers(1, 80), seed=st.integers(0, 10_000))
+def test_median_of_each_resample_is_numpys(queries: int, levels: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    values = random.integers(0, levels, queries).astype(float)
+    values[random.random(queries) < 0.2] = math.inf
+    clusters = random.integers(1, queries + 1)
+    of_query = np.concatenate([np.arange(clusters), random.integers(0, clusters, queries)])
+    of_query = of_query[:queries]
+    times = random.multinomial(clusters, np.full(clusters, 1 / clusters), 20).astype(float)
+    expected = [np.median(np.repeat(values, row[of_query].astype(int))) for row in times]
+    got = resampling.medians_of(times, of_query, values)
     np.testing.assert_array_equal(got, expected)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +11,18 @@ import pytest
 
 from mmsearch.errors import InputError, StorageError, UsageError
 from mmsearch.evaluation.evaluate import evaluate_embeddings, evaluate_run, rank_embeddings
+from mmsearch.evaluation.files import write_lines
 from mmsearch.evaluation.request import Request, measure_run_file
 from mmsearch.evaluation.result import RankedRun
 from mmsearch.evaluation.task import Subject, Task
-from mmsearch.evaluation.trec import is_qrels, read_qrels, read_run, write_qrels, write_run
+from mmsearch.evaluation.trec import (
+    is_qrels,
+    ranked,
+    read_qrels,
+    read_run,
+    write_qrels,
+    write_run,
+)
 from tests.evaluation import worlds
 
 QRELS = "q1 0 a 1\nq1 0 b 0\nq2 0 c 2\n"
@@ -97,6 +107,40 @@ def test_ids_with_blanks_cannot_be_exported(tmp_path: Path) -> None:
         write_run(tmp_path / "run", run, "m")
     with pytest.raises(StorageError, match="cannot write"):
         write_qrels(tmp_path / "no" / "folder", {"q": {"i": 1}})
+
+
+def test_rankings_of_any_length_take_no_more_room_than_their_items() -> None:
+    long = {f"i{n}": -float(n) for n in range(500)}
+    run = {"long": long, **{f"q{n}": {"i7": 0.5, "i8": 0.5, "i3": 1.0} for n in range(9)}}
+    lists = ranked(run)
+    assert len(lists.order) == len(lists.scores) == 500 + 9 * 3
+    start, stop = lists.starts[1:3].tolist()
+    assert [lists.items[item] for item in lists.order[start:stop].tolist()] == ["i3", "i8", "i7"]
+    qrels = {"long": {"i499": 1}, "q4": {"i8": 1}}
+    task = Task("d", None, "run", tuple(qrels), (), qrels)
+    got = evaluate_run(task, run, Subject("m", ""))
+    assert got.first_relevant.tolist() == [500, 2]
+    shown = {detail.id: [one.id for one in detail.results] for detail in got.best + got.worst}
+    assert shown == {"long": [f"i{n}" for n in range(10)], "q4": ["i3", "i8", "i7"]}
+
+
+def test_score_that_is_no_number_names_its_query() -> None:
+    with pytest.raises(InputError, match="a NaN score for query 'b'"):
+        ranked({"a": {"x": 1.0, "y": 0.0}, "b": {"x": math.nan}, "c": {"x": 1.0}})
+
+
+def test_file_stays_as_it_was_where_its_new_lines_end_early(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    path.write_text("whole\n")
+
+    def lines() -> Iterator[str]:
+        yield "half\n"
+        raise UsageError("no more")
+
+    with pytest.raises(UsageError, match="no more"):
+        write_lines(path, lines())
+    assert path.read_text() == "whole\n"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_run_with_ids_of_something_else_is_an_error_or_stated(tmp_path: Path) -> None:
