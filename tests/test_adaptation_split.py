@@ -29,7 +29,7 @@ def sides(links: list[Link], cut: Split) -> tuple[list[Link], list[Link]]:
     return [links[at] for at in cut.train], [links[at] for at in cut.held_out]
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(st.tuples(st.integers(0, 40), st.integers(0, 60)), min_size=30, unique=True),
     st.floats(0.05, 0.5),

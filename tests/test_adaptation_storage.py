@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from mmsearch.adaptation.features import FeatureStore
 from mmsearch.adaptation.storage import LOCK, MARKERS, WORK, claimed, publish, write_file
-from mmsearch.errors import StorageError, UsageError
+from mmsearch.errors import ModelError, StorageError, UsageError
 
 
 def names(folder: Path) -> set[str]:
@@ -31,6 +32,31 @@ def test_a_run_that_died_before_it_began_does_not_block_its_folder(tmp_path: Pat
     (tmp_path / LOCK).touch()
     with claimed(tmp_path) as work:
         assert work.is_dir()
+
+
+def fail(out: Path, kept: Sequence[str] = ()) -> None:
+    """A run that keeps these files, then fails."""
+    with claimed(out) as work:
+        for name in kept:
+            write_file(work / name, b"rows")
+        raise ModelError("no such device")
+
+
+def test_a_run_that_keeps_nothing_leaves_no_folder_that_it_made(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    for out in (tmp_path / "new" / "model", tmp_path / "there"):
+        with pytest.raises(ModelError):
+            fail(out)
+    assert names(tmp_path) == {"there"}
+    assert names(tmp_path / "there") == set()
+
+
+def test_a_run_that_keeps_something_leaves_it_for_the_next_one(tmp_path: Path) -> None:
+    out = tmp_path / "new" / "model"
+    with pytest.raises(ModelError):
+        fail(out, ["features/1.npz"])
+    with claimed(out) as work:
+        assert (work / "features" / "1.npz").read_bytes() == b"rows"
 
 
 @pytest.mark.parametrize("marker", MARKERS)

@@ -47,7 +47,7 @@ def row(number: int, image: bytes | None, text: bytes | None) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(writes)
 def test_counts_are_those_of_the_items_whatever_was_written(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int, Any, Any]]
@@ -101,7 +101,7 @@ contents = st.lists(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(contents)
 def test_words_and_types_are_those_of_the_items_whatever_was_written(
     tmp_path_factory: pytest.TempPathFactory, batches: list[list[tuple[str, int, Any, Any]]]

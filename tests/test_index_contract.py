@@ -71,7 +71,7 @@ def test_removing_an_unknown_id_is_no_error(new: Callable[[], VectorIndex]) -> N
     assert len(index) == 1
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     changes=st.lists(
         st.tuples(st.booleans(), st.lists(st.integers(0, 30), unique=True, max_size=12)),

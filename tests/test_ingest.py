@@ -237,6 +237,44 @@ def test_folder_whose_pictures_a_table_claims_was_not_emptied(
         collection.index([tmp_path / "drive", table])
 
 
+def test_table_whose_items_another_one_has_by_now_was_not_emptied(
+    tmp_path: Path, collection: mmsearch.Collection
+) -> None:
+    old, new = tmp_path / "a.csv", tmp_path / "b.csv"
+    old.write_text("key,title\nsku1,red shoe\n")
+    new.write_text("key,title\nsku2,blue shoe\n")
+    collection.index([old, new])
+    new.write_text("key,title\nsku2,blue shoe\nsku1,red shoe\n")
+    report = collection.index([new, old])  # both have it, and the first one named counts
+    assert (report.missing, len(report.failures)) == (0, 1)
+    old.write_text("key,title\n")
+    report = collection.index([old, new])
+    assert (report.missing, report.failures) == (0, ())
+    assert keys(collection) == {"sku1", "sku2"}
+
+
+def test_table_that_was_emptied_is_asked_about(
+    tmp_path: Path, collection: mmsearch.Collection
+) -> None:
+    table = tmp_path / "a.csv"
+    table.write_text("key,title\nsku1,red shoe\n")
+    collection.index([table])
+    table.write_text("key,title\n")
+    with pytest.raises(RootError, match="was it written over"):
+        collection.index([table])
+    assert keys(collection) == {"sku1"}
+
+
+def test_name_of_no_device_is_refused_where_nothing_has_to_be_encoded(
+    tmp_path: Path, collection: mmsearch.Collection
+) -> None:
+    folder = shop(tmp_path / "photos")
+    collection.index([folder])
+    with pytest.raises(UsageError, match="no device is called 'nonsense'"):
+        collection.index([folder], device="nonsense")
+    assert collection.index([folder], device="cpu:0").unchanged == 7
+
+
 def test_small_change_leaves_the_index_snapshot_as_it_is(
     tmp_path: Path, collection: mmsearch.Collection
 ) -> None:
@@ -546,7 +584,7 @@ cells = st.tuples(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.lists(cells, min_size=3, max_size=3), min_size=2, max_size=4))
 def test_what_stands_beside_the_items_follows_every_change_of_a_table(
     tmp_path_factory: pytest.TempPathFactory, versions: list[list[tuple[str, ...]]]

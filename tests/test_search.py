@@ -86,9 +86,7 @@ filters = st.lists(conditions, min_size=1, max_size=3).flatmap(
 )
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(where=filters, k=st.sampled_from([1, 3, 200]), mode=st.sampled_from(["vector", "hybrid"]))
 def test_filter_finds_what_python_finds_and_k_is_honoured(
     shop: mmsearch.Collection, where: str, k: int, mode: Any

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -38,10 +39,13 @@ def write_file(path: Path, content: bytes, *, alone: bool = True) -> None:
 def claimed(out: Path) -> Iterator[Path]:
     """The work folder of an unfinished run in `out`, made if need be, for this run alone.
 
+    A run that ends without having kept anything leaves no folder that was not there before it.
+
     Raises UsageError where `out` holds anything else, or another run is at work on it: a finished
     model is never written over, because a collection may hold vectors of it. Raises StorageError.
     """
     work, lock = out / WORK, FileLock(out / LOCK)
+    missing = [folder for folder in (out, *out.parents) if not os.path.exists(folder)]
     with _making(work):
         _require_unfinished(out)  # nothing is made in a folder that is refused
         out.mkdir(parents=True, exist_ok=True)
@@ -61,6 +65,12 @@ def claimed(out: Path) -> Iterator[Path]:
         # Who has opened it by now, and locks what has no name any more, finds the model.
         if _holds_model(out):
             (out / LOCK).unlink(missing_ok=True)
+        else:
+            with suppress(OSError):  # something was kept, for the next run to go on from
+                work.rmdir()
+                (out / LOCK).unlink(missing_ok=True)
+                for folder in missing:
+                    folder.rmdir()
         lock.release()
 
 

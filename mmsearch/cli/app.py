@@ -21,9 +21,12 @@ import typer
 from typer.core import TyperGroup
 
 from mmsearch import __version__
+from mmsearch.cli.misread import reword
 from mmsearch.cli.options import EXIT_INTERRUPTED, named_path
 from mmsearch.errors import MmsearchError, exit_code
 
+# Of click, which typer brings along under a name of its own, or does not.
+_USAGE_ERROR: Any = next(k for k in typer.BadParameter.__mro__ if k.__name__ == "UsageError")
 EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE
 # Why stdout takes no more: a full disk, quota or file, a broken device, opened only to read.
 _CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
@@ -59,6 +62,9 @@ class Program(TyperGroup):
             result = super().invoke(ctx)
             sys.stdout.flush()
             return result
+        except _USAGE_ERROR as error:
+            reword(error)
+            raise
         except MmsearchError as error:
             typer.echo(f"error: {error}", err=True)
             raise typer.Exit(exit_code(error)) from error

@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmsearch.cli import render
+from mmsearch.cli.new_collection import made_if_missing
 from mmsearch.cli.options import (
     DEFAULT_MODEL,
     EXIT_INTERRUPTED,
     EXIT_SKIPPED,
     AllowUrlOption,
     CollectionOption,
+    DeviceOption,
     JsonOption,
     PrecisionOption,
+    named,
     named_path,
-    open_collection,
 )
 from mmsearch.cli.progress import ProgressBar
 
@@ -42,11 +44,10 @@ def index(
         typer.Option(
             metavar="NAME",
             help="mini, fast, best, multilingual or any open_clip name: `mmsearch models`.",
+            parser=named,
         ),
     ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda, cuda:1 or mps; the best one there by default.")
-    ] = None,
+    device: DeviceOption = None,
     batch_size: Annotated[int | None, typer.Option(help="Pictures encoded at a time.")] = None,
     workers: Annotated[int | None, typer.Option(help="Threads that decode pictures.")] = None,
     precision: PrecisionOption = None,
@@ -76,7 +77,7 @@ def index(
     from mmsearch.scan import Scan
 
     Scan(paths, Path.cwd())  # a mistyped path must not leave an empty collection behind
-    with open_collection(ctx, collection, create=True) as opened:
+    with made_if_missing(ctx, collection) as opened:
         with ProgressBar() as bar:
             report = opened.index(
                 paths,

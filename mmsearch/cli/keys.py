@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from mmsearch.cli import render
-from mmsearch.cli.options import JsonOption
+from mmsearch.cli.options import JsonOption, named_path
 
 app = typer.Typer(
     name="keys",
@@ -18,7 +18,13 @@ app = typer.Typer(
 )
 
 FileOption = Annotated[
-    Path, typer.Option("--keys", metavar="FILE", help="The file that `mmsearch serve` is given.")
+    Path,
+    typer.Option(
+        "--keys",
+        metavar="FILE",
+        help="The file that `mmsearch serve` is given.",
+        parser=named_path,
+    ),
 ]
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Who or what uses the key.")]
 DEFAULT_FILE = Path("keys.json")

@@ -32,6 +32,14 @@ def named_path(given: str) -> Path:
     return Path(named(given))
 
 
+def device_name(given: str) -> str:
+    """The name of a device. Raises UsageError for what none is called, before torch is loaded."""
+    from mmsearch.encoders.devices import require_device
+
+    require_device(given)
+    return given
+
+
 CollectionOption = Annotated[
     Path | None,
     typer.Option(
@@ -46,6 +54,14 @@ PrecisionOption = Annotated[
     typer.Option(
         help="In which pictures are encoded; auto: the fastest that a trial on this machine finds "
         "faithful. The collection keeps it. fp32 by default (CUDA: bf16)."
+    ),
+]
+DeviceOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="cpu, cuda, cuda:1 or mps; the best one there by default.",
+        parser=device_name,
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]

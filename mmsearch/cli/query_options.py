@@ -68,11 +68,14 @@ def weights(given: str | None) -> dict[Ranking, float] | None:
         return None
     found: dict[Ranking, float] = {}
     for part in given.split(","):
-        name, equals, number = part.partition("=")
+        name, _, number = part.partition("=")
         try:
-            found[cast("Ranking", name.strip())] = float(number) if equals else math.nan
+            found[cast("Ranking", name.strip())] = float(number)
         except ValueError:
-            raise UsageError(f"{number!r} is no weight, in --weights {given!r}") from None
+            raise UsageError(
+                f"{part!r} in --weights is no weight of 0 or more: write NAME=NUMBER, as in "
+                "image=1,lexical=0.5"
+            ) from None
     return found
 
 
@@ -184,8 +187,11 @@ def _pin(given: str) -> tuple[str, int]:
 def _json_object(given: str, option: str) -> Mapping[str, Any]:
     try:
         value = json.loads(given)
-    except ValueError as error:
-        raise UsageError(f"{option} is no JSON: {error}") from None
+    except json.JSONDecodeError as error:
+        raise UsageError(
+            f"{option} is no JSON: {given[:80]!r} cannot be read from character {error.pos + 1} "
+            "on; write an object, in braces and with names in double quotes"
+        ) from None
     if not isinstance(value, Mapping):
         raise UsageError(f"{option} must be a JSON object, not {given[:80]!r}")
     return value

@@ -12,8 +12,10 @@ from mmsearch.cli.options import (
     EXIT_INTERRUPTED,
     EXIT_SKIPPED,
     CollectionOption,
+    DeviceOption,
     JsonOption,
     PrecisionOption,
+    named,
     open_collection,
 )
 from mmsearch.cli.progress import ProgressBar
@@ -28,7 +30,11 @@ def reindex(
     ctx: typer.Context,
     model: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="The model to move to: `mmsearch models` lists them."),
+        typer.Option(
+            metavar="NAME",
+            help="The model to move to: `mmsearch models` lists them.",
+            parser=named,
+        ),
     ] = None,
     rollback: Annotated[
         bool, typer.Option("--rollback", help="Go back to the model before the last reindex.")
@@ -46,9 +52,7 @@ def reindex(
             help="Move even if some files cannot be read: those pictures are not found until then.",
         ),
     ] = False,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda, cuda:1 or mps; the best one there by default.")
-    ] = None,
+    device: DeviceOption = None,
     batch_size: Annotated[int | None, typer.Option(help="Pictures encoded at a time.")] = None,
     workers: Annotated[int | None, typer.Option(help="Threads that decode pictures.")] = None,
     precision: PrecisionOption = None,
@@ -68,6 +72,8 @@ def reindex(
     """
     if sum((model is not None, rollback, drop_old)) != 1:
         raise UsageError("say one of: --model NAME, --rollback, --drop-old")
+    if precision is not None and model is None:
+        raise UsageError("--precision says how a new model encodes: give it with --model NAME")
     with open_collection(ctx, collection) as opened:
         if drop_old:
             _drop_old(opened, as_json)

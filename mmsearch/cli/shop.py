@@ -25,7 +25,7 @@ BATCH = 10_000
 
 def suggest(
     ctx: typer.Context,
-    prefix: Annotated[str, typer.Argument(help="What was typed so far.")],
+    prefix: Annotated[str, typer.Argument(metavar="PREFIX", help="What was typed so far.")],
     k: Annotated[int, typer.Option("-k", help="At most so many.")] = 10,
     as_json: JsonOption = False,
     collection: CollectionOption = None,
@@ -48,7 +48,9 @@ def update(
     table: Annotated[
         Path,
         typer.Argument(
-            help="A .csv, .jsonl or .parquet file: a key column, and attributes.", parser=named_path
+            metavar="TABLE",
+            help="A .csv, .jsonl or .parquet file: a key column, and attributes.",
+            parser=named_path,
         ),
     ],
     as_json: JsonOption = False,

@@ -12,7 +12,9 @@ from mmsearch.cli.options import (
     DEFAULT_MODEL,
     EXIT_SKIPPED,
     CollectionOption,
+    DeviceOption,
     JsonOption,
+    named,
     named_path,
     open_collection,
 )
@@ -50,6 +52,7 @@ def train(
             metavar="MODEL",
             help="The model to start from, which stays as it is: any name that `index --model` "
             "takes; by default mini, or the collection's model.",
+            parser=named,
         ),
     ] = None,
     tune: Annotated[
@@ -84,9 +87,7 @@ def train(
         ),
     ] = True,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda, cuda:1 or mps; the best one there by default.")
-    ] = None,
+    device: DeviceOption = None,
     cache: Annotated[
         Path | None,
         typer.Option(

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mmsearch.cli import render
+from mmsearch.cli.new_collection import made_if_missing
 from mmsearch.cli.options import (
     AllowUrlOption,
     CollectionOption,
+    DeviceOption,
     JsonOption,
+    named,
     named_path,
-    open_collection,
 )
 from mmsearch.cli.progress import ProgressBar
 
@@ -39,11 +41,13 @@ def watch(
     ],
     model: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="For a new collection; `mmsearch models` lists them."),
+        typer.Option(
+            metavar="NAME",
+            help="For a new collection; `mmsearch models` lists them.",
+            parser=named,
+        ),
     ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda, cuda:1 or mps; the best one there by default.")
-    ] = None,
+    device: DeviceOption = None,
     batch_size: Annotated[int | None, typer.Option(help="Pictures encoded at a time.")] = None,
     workers: Annotated[int | None, typer.Option(help="Threads that decode pictures.")] = None,
     poll: Annotated[
@@ -74,7 +78,7 @@ def watch(
     Scan(paths, Path.cwd())  # a mistyped path must not leave an empty collection behind
     stop = threading.Event()
     with (
-        open_collection(ctx, collection, create=True) as opened,
+        made_if_missing(ctx, collection) as opened,
         _stopping(stop),
         ProgressBar("watch") as bar,
     ):

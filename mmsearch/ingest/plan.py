@@ -95,12 +95,12 @@ def plan_scan(
             yield found, old
     on_progress(Progress("scan", len(seen)))
     prefixes = [key_of(root, base) for root in scan.roots]
-    if not allow_empty:
-        pictures = (key_of(path, base) for path in shown)
-        _require_not_emptied(scan.roots, prefixes, stored, origins, pictures)
     plan.unseen += [
         item for item in stored.values() if item.key not in seen and _belongs(item, prefixes)
     ]
+    if not allow_empty:
+        pictures = (key_of(path, base) for path in shown)
+        _require_not_emptied(scan.roots, prefixes, plan.unseen, origins, pictures)
     here = retried.union(failure.key for failure in plan.failures + plan.old_failures)
     plan.over += [
         key
@@ -178,24 +178,27 @@ def told_and_given(
 def _require_not_emptied(
     roots: Sequence[Path],
     prefixes: Sequence[str],
-    stored: Mapping[str, StoredItem],
+    unseen: Sequence[StoredItem],
     origins: Iterable[str],
     shown: Iterable[str],
 ) -> None:
-    """`shown`: keys of pictures that belong to tables, which may have claimed all of a root."""
+    """`unseen`: items that would go missing; one that another root has by now does not.
+
+    `shown`: keys of pictures that belong to tables, which may have claimed all of a root.
+    """
     pictures: list[str] | None = None
     for root, prefix in zip(roots, prefixes, strict=True):
         if any(_is_under(origin, prefix) for origin in origins):
             continue
-        live = sum(item.live and _belongs(item, [prefix]) for item in stored.values())
-        if live:
+        lost = sum(item.live and _belongs(item, [prefix]) for item in unseen)
+        if lost:
             pictures = list(shown) if pictures is None else pictures
             if any(_is_under(picture, prefix) for picture in pictures):
                 continue
             raise RootError(
-                f"{root} holds nothing to index, but {live} items came from it: is a "
-                "drive not mounted? Nothing was changed. If it is meant to be empty, "
-                "say so with --allow-empty"
+                f"{root} holds nothing to index, but {lost} items came from it: "
+                f"{'is a drive not mounted' if root.is_dir() else 'was it written over'}? Nothing "
+                "was changed. If it is meant to be empty, say so with --allow-empty"
             )
 
 

@@ -69,7 +69,10 @@ def test_unknown_key_is_said_alike_with_like_and_more_like(cli: Cli, indexed: Pa
         (["--collection", "", "query", "red"], "--collection"),
         (["query", "red", "--collection="], "--collection"),
         (["query", "--image", ""], "--image"),
-        (["update", ""], "table"),
+        (["update", ""], "TABLE"),
+        (["keys", "list", "--keys", ""], "--keys"),
+        (["index", "photos", "--model", ""], "--model"),
+        (["train", "pairs.csv", "--out", "m", "--from", ""], "--from"),
         (["evaluate", "photos", "--save", ""], "--save"),
     ],
 )
@@ -81,6 +84,57 @@ def test_empty_name_of_a_file_is_a_usage_error(
     assert f"Invalid value for '{argument}'" in result.stderr
     assert result.stderr.endswith(": the name is empty\n")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["query", "red", "--to", "x"], "'--to': 'x' is not one of 'image', 'text', 'both'."),
+        (["query", "red", "-k", "2.5"], "'-k': '2.5' is no whole number"),
+        (["query", "red", "--diversity", "x"], "'--diversity': 'x' is no number"),
+        (["serve", "--max-body", "0"], "'--max-body': 0 is too small: give at least 1"),
+        (["serve", "--port", "70000"], "'--port': 70000 is too large: give at most 65535"),
+        (["serve", "--request-seconds", "0.05"], "0.05 is too small: give at least 0.1"),
+    ],
+)
+def test_value_of_another_kind_is_said_in_plain_words(
+    cli: Cli, arguments: list[str], said: str
+) -> None:
+    result = cli(*arguments)
+    assert result.exit_code == 2
+    assert result.stderr.endswith(f"{said}\n")
+
+
+def test_words_without_quotes_are_told_of_them(cli: Cli) -> None:
+    result = cli("query", "red", "car")
+    assert result.exit_code == 2
+    assert '(car); words that belong together stand in quotes, as in "red car"' in result.stderr
+    assert "quotes" not in cli("status", "red").stderr  # which takes no words at all
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["index", "photos"],
+        ["watch", "photos"],
+        ["reindex", "--drop-old"],
+        ["train", "pairs.csv", "--out", "model"],
+    ],
+)
+@pytest.mark.parametrize("device", ["nonsense", "", "cuda:x"])
+def test_name_of_no_device_is_refused_before_anything_is_done(
+    cli: Cli, tmp_path: Path, arguments: list[str], device: str
+) -> None:
+    result = cli(*arguments, "--device", device)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"error: no device is called {device!r}: name cpu, cuda")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_precision_of_a_model_that_is_left_as_it_was_is_a_usage_error(cli: Cli) -> None:
+    result = cli("reindex", "--rollback", "--precision", "int8")
+    assert result.exit_code == 2
+    assert "give it with --model NAME" in result.stderr
 
 
 def test_removing_an_unknown_key_removes_nothing(cli: Cli, indexed: Path) -> None:

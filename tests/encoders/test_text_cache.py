@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mmsearch.encoders.text_cache import TextCache
 from tests.support import ColourEncoder
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(st.sampled_from("abcdefg")), max_size=8), st.integers(1, 5))
 def test_cache_of_any_size_gives_what_the_encoder_gives(
     batches: Sequence[Sequence[str]], size: int

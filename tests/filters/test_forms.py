@@ -17,7 +17,7 @@ from mmsearch.filters.like import FOLD, like, matcher
 from tests.filters.worlds import filters
 
 
-@settings(max_examples=300, derandomize=True, deadline=None)
+@settings(max_examples=300, derandomize=True)
 @given(filters)
 def test_text_and_json_give_the_same_filter_back(filter: Filter) -> None:
     assert repr(parse(to_text(filter))) == repr(filter)
@@ -143,7 +143,7 @@ _json = st.recursive(
 )
 
 
-@settings(max_examples=150, derandomize=True, deadline=None)
+@settings(max_examples=150, derandomize=True)
 @given(_json)
 def test_any_json_is_a_filter_or_a_filter_error(value: object) -> None:
     refused = refusal(value)
@@ -159,7 +159,7 @@ def fits(text: str, pattern: str) -> bool:
     return bool(text) and pattern[0] in ("_", text[0]) and fits(text[1:], pattern[1:])
 
 
-@settings(max_examples=500, derandomize=True, deadline=None)
+@settings(max_examples=500, derandomize=True)
 @given(st.text("ab.", max_size=6), st.text("ab.%_", max_size=6))
 def test_like_equals_its_definition(text: str, pattern: str) -> None:
     assert like(text, pattern, fold=False) == fits(text, pattern)
@@ -169,7 +169,7 @@ def test_like_equals_its_definition(text: str, pattern: str) -> None:
 _CASES = "aAkKsSiI\u212a\u017f\u0131\u0130éÉ."
 
 
-@settings(max_examples=500, derandomize=True, deadline=None)
+@settings(max_examples=500, derandomize=True)
 @given(st.lists(st.text(_CASES, max_size=6), max_size=4), st.text(_CASES + "%_", max_size=6))
 def test_ilike_is_like_with_ascii_letters_folded(texts: list[str], pattern: str) -> None:
     test = matcher(pattern, fold=True)

@@ -49,9 +49,7 @@ def same(shelf: Shelf, filter: Filter) -> list[int]:
 def test_two_thousand_random_filters_find_the_same_in_sql_and_in_python(shelf: Shelf) -> None:
     seen: Counter[str] = Counter()
 
-    @settings(
-        max_examples=100, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck)
-    )
+    @settings(max_examples=100, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(
         st.lists(stored_items, min_size=15, max_size=20),
         st.lists(filters, min_size=20, max_size=20),
@@ -310,7 +308,7 @@ def test_injections_beside_a_condition_are_errors(attack: str) -> None:
     assert raised.value.position is not None
 
 
-@settings(max_examples=200, derandomize=True, deadline=None)
+@settings(max_examples=200, derandomize=True)
 @given(filters)
 def test_sql_is_written_from_a_fixed_vocabulary(filter: Filter) -> None:
     assert VOCABULARY.sub("", to_sql(filter).text) == ""

@@ -191,7 +191,7 @@ def test_query_of_very_many_words_is_an_error_and_of_many_is_none(catalog: Catal
 WORDS = [*"abcdefgh", "ab", "abc", "ba"]
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, suppress_health_check=list(HealthCheck))
 @given(
     texts=st.lists(st.lists(st.sampled_from(WORDS), max_size=8), min_size=1, max_size=25),
     query=st.lists(st.sampled_from([*WORDS, "abcx", "zz"]), min_size=1, max_size=5),
@@ -221,7 +221,7 @@ def test_postings_in_memory_score_as_fts5_does(
     assert len(warm) == min(k, len(every))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     steps=st.lists(
         st.tuples(st.integers(1, 30), st.lists(st.sampled_from(WORDS), max_size=5), st.booleans()),
@@ -258,7 +258,7 @@ def test_postings_in_memory_follow_what_changes(
     catalog.close()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     texts=st.lists(st.lists(st.sampled_from(WORDS), max_size=6), min_size=1, max_size=12),
     query=st.lists(st.sampled_from([*WORDS, "abcx", "zz"]), min_size=1, max_size=5),

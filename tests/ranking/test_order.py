@@ -44,7 +44,7 @@ _numbers = [True, False, 0, -0.0, 1, 1.0, 2.5, -3, float("inf"), float("nan"), N
 _large = [2**53 - 1, 2**53, 2**53 + 1, 2.0**53, 2**64, -(2**64), 10**400, 1e300]
 
 
-@settings(max_examples=500, derandomize=True, deadline=None)
+@settings(max_examples=500, derandomize=True)
 @given(
     st.one_of(
         st.lists(st.sampled_from(_numbers)),

@@ -114,7 +114,6 @@ def ask(app: FastAPI, operation: str, examples: int) -> None:
 
         @settings(
             max_examples=examples,
-            deadline=None,
             database=None,
             derandomize=True,
             phases=[Phase.generate, Phase.shrink],

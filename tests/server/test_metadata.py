@@ -195,7 +195,7 @@ def test_file_that_is_cut_off_tells_nothing(name: str) -> None:
         assert bare is None or SECRET not in bare
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.sampled_from([*sorted(PHOTOS), "drawn.gif"]),
     st.lists(st.tuples(st.integers(12, 2000), st.integers(0, 255)), max_size=5),
