@@ -52,7 +52,8 @@ class ColourEncoder:
         return self._embed(np.array([_colour_of(text) for text in texts], np.float32))
 
     def _embed(self, colours: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        vectors = ((colours - 120) @ self._project).astype(np.float32)
+        # Not by a matrix product, of which the last bits depend on how many rows there are.
+        vectors = np.einsum("nc,cd->nd", colours - 120, self._project).astype(np.float32)
         unit: npt.NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
         return unit
 
@@ -71,13 +72,13 @@ class TurnedEncoder(ColourEncoder):
 
     def adapt_images(self, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         assert self.reuses_images
-        return np.asarray(rows @ self._turn, np.float32)
+        return np.asarray(np.einsum("nd,de->ne", rows, self._turn), np.float32)
 
     def adapt_texts(self, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        return np.asarray(rows @ self._turn, np.float32)
+        return np.asarray(np.einsum("nd,de->ne", rows, self._turn), np.float32)
 
     def _embed(self, colours: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        return np.asarray(self.base._embed(colours) @ self._turn, np.float32)
+        return self.adapt_texts(self.base._embed(colours))
 
 
 def _colour_of(text: str) -> tuple[float, float, float]:

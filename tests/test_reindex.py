@@ -164,6 +164,24 @@ def test_rollback_gives_the_old_answers_without_encoding_anything(
     assert answers(collection) == answers(reader) == after
 
 
+def test_what_was_read_of_items_stays_in_memory_when_the_collection_moves(
+    collection: mmsearch.Collection, reader: mmsearch.Collection, new: ColourEncoder
+) -> None:
+    def found() -> tuple[list[str], str]:
+        """Keys, and how the filter was answered."""
+        answer = reader.answer("red", where="key like '%e%'", explain=True)
+        (way,) = [line for line in answer.explain if line.startswith("filter")]
+        return sorted(hit.key for hit in answer.hits), way.partition(" in ")[0]
+
+    assert "by SQL" in found()[1]
+    before = found()
+    assert "columns" in before[1]
+    collection.reindex(new)
+    assert found() == before
+    collection.rollback()
+    assert found() == before
+
+
 def test_rollback_encodes_what_came_in_since_and_readers_find_it(
     collection: mmsearch.Collection, reader: mmsearch.Collection, new: ColourEncoder, tmp_path: Path
 ) -> None:

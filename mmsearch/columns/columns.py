@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import threading
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
+from itertools import chain, compress
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
+from mmsearch import collector
 from mmsearch.catalog.catalog import Catalog
 from mmsearch.columns import facets
 from mmsearch.columns.dictionary import ABSENT, Dictionary
@@ -28,8 +30,8 @@ if TYPE_CHECKING:
     from mmsearch.filters.nodes import Field
     from mmsearch.types import Ids
 
-# Values that no item has any more are forgotten by loading everything again, once there are this
-# many values for each row of a column: a shop that changes its prices all day.
+# Values that no item has any more are forgotten once a column has this many for each of its rows: a
+# shop that changes its prices all day.
 VALUES_PER_ROW = 3
 _SLACK = 1_000
 
@@ -51,6 +53,23 @@ class _Column:
             self._codes = grown
         return self._codes[:rows]
 
+    def encode(self, values: Sequence[str | None]) -> Codes:
+        """(n,) int32 the codes of values; None: the field is not there."""
+        given = [value is not None for value in values]
+        codes = np.full(len(values), ABSENT, np.int32)
+        codes[given] = self.dictionary.encode(list(compress(values, given)))
+        return codes
+
+    def without_unused(self) -> _Column:
+        """The same rows, with a dictionary of those values alone that they have."""
+        used, inverse = np.unique(self._codes, return_inverse=True)
+        kept = _Column(0)
+        values = [self.dictionary.values[code] for code in used[used != ABSENT].tolist()]
+        codes = np.zeros(len(used), np.int32)
+        codes[used != ABSENT] = kept.dictionary.encode(values)
+        kept._codes = codes[inverse]
+        return kept
+
 
 class Columns:
     """What the live items hold, for filters, facets, sorting, grouping and suggestions.
@@ -61,12 +80,10 @@ class Columns:
     """
 
     def __init__(self, catalog: Catalog) -> None:
-        self.seq = -1
+        self.seq = -1  # of the catalog at the last refresh
+        self.content_seq = -1  # of the catalog at the last refresh that found any of this changed
         self._catalog = catalog
         self._lock = threading.RLock()
-        self._clear()
-
-    def _clear(self) -> None:
         self._row_ids: Ids = np.empty(0, np.int64)
         self._live: npt.NDArray[np.bool_] = np.empty(0, np.bool_)
         self._attributes: dict[str, _Column] = {}
@@ -84,21 +101,27 @@ class Columns:
         """(n,) int64 ascending ids of the live items."""
         return self._row_ids[self._live]
 
+    @collector.paused()
     def refresh(self) -> None:
         """Catch up with the catalog. Raises StorageError, CorruptionError."""
         with self._lock:
             newest = self._catalog.seq()
             if newest == self.seq:
                 return
-            if self._is_worn():
-                self._clear()
-                self.seq = -1
+            types = self._catalog.attribute_types()
+            changed = types != self._types
+            self._forget_unused()
             since = max(self.seq, 0)
-            self._types = self._catalog.attribute_types()
             for chunk in self._catalog.content_changes(since):
                 self._take(chunk)
-            for name in self._lazy:
-                self._load_lazy(name, since)
+                changed = True
+            # Where attributes alone were set, the items' own numbers stay where they were.
+            if changed and self._lazy and self._catalog.count_changes(since):
+                for name in self._lazy:
+                    self._load_lazy(name, since)
+            self._types = types
+            if changed:
+                self.content_seq = newest
             self.seq = newest
 
     # ---- choosing
@@ -163,10 +186,10 @@ class Columns:
             columns = [self._column("text"), *self._attributes.values()]
             if self._completions.update([column.dictionary for column in columns]):
                 self._counts = None
-            if self._counts is None or self._counts[0] != self.seq:
+            if self._counts is None or self._counts[0] != self.content_seq:
                 rows = len(self._row_ids)
                 live = [(column.codes(rows)[self._live], column.dictionary) for column in columns]
-                self._counts = self.seq, self._completions.tally(live)
+                self._counts = self.content_seq, self._completions.tally(live)
             return self._completions.starting_with(prefix, self._counts[1], k)
 
     # ---- inside
@@ -194,17 +217,17 @@ class Columns:
 
     def _load_lazy(self, name: str, since: int) -> None:
         column = self._lazy[name]
-        of = column.dictionary.code
         lazy = cast("Literal['key', 'text', 'path']", name)
-        pairs = [
-            (item, ABSENT if value is None else of(value))
-            for item, value in self._catalog.field(lazy, since)
-        ]
-        if pairs:
-            ids, codes = np.array(pairs, np.int64).T
-            # An item may have come since the rows were read.
-            known = self._has(ids)
-            column.codes(len(self._row_ids))[self._rows(ids[known])] = codes[known]
+        items: list[int] = []
+        values: list[str | None] = []
+        for item, value in self._catalog.field(lazy, since):
+            items.append(item)
+            values.append(value)
+        ids = np.array(items, np.int64)
+        # An item may have come since the rows were read.
+        known = self._has(ids)
+        codes = column.encode(list(compress(values, known.tolist())))
+        column.codes(len(self._row_ids))[self._rows(ids[known])] = codes
 
     def _at(self, codes: Codes, ids: Ids) -> Codes:
         """(n,) the codes of items; ABSENT for one that went after it was ranked."""
@@ -224,48 +247,56 @@ class Columns:
         rows = np.minimum(self._rows(ids), len(self._row_ids) - 1)
         return np.equal(self._row_ids[rows], ids)
 
-    def _take(self, chunk: Iterable[Content]) -> None:
+    def _take(self, chunk: Sequence[Content]) -> None:
         """Put changed items, in the order of ids, into their rows; new ones come after all."""
-        items = list(chunk)
-        ids = np.array([item.id for item in items], np.int64)
+        ids = np.array([item.id for item in chunk], np.int64)
         last = self._row_ids[-1] if len(self._row_ids) else -1
         # Unknown among the old: removed for good while the rows were read the first time.
         wanted = (ids > last) | self._has(ids)
-        items = [item for item, is_wanted in zip(items, wanted.tolist(), strict=True) if is_wanted]
+        items = list(compress(chunk, wanted.tolist()))
         ids = ids[wanted]
-        new = ids[ids > last]
-        size = len(self._row_ids) + len(new)
         # Grown aside and put in place at once, rows last: who reads meanwhile sees whole rows.
+        row_ids = np.concatenate([self._row_ids, ids[ids > last]])
+        size = len(row_ids)
         live = np.zeros(size, np.bool_)
         live[: len(self._live)] = self._live
-        row_ids = np.concatenate([self._row_ids, new])
         rows = np.searchsorted(row_ids, ids)
         live[rows] = [item.live for item in items]
-        held: defaultdict[str, tuple[list[int], list[Any]]] = defaultdict(lambda: ([], []))
-        together = json.loads(f"[{','.join([item.attributes for item in items])}]")
-        for row, attributes in zip(rows.tolist(), together, strict=True):
-            for name, value in attributes.items():
-                at, values = held[name]
-                at.append(row)
-                values.append(value)
+        held = _by_name(json.loads(f"[{','.join([item.attributes for item in items])}]"))
         for name in held:
             if name not in self._attributes:
                 self._attributes[name] = _Column(size)
-        codes = {
-            name: (at, self._attributes[name].dictionary.encode(values))
-            for name, (at, values) in held.items()
-        }
-        of = self._group.dictionary.code
-        groups = [ABSENT if item.group is None else of(item.group) for item in items]
         for name, column in self._attributes.items():
-            column.codes(size)[rows] = ABSENT
-            if name in codes:
-                at, coded = codes[name]
-                column.codes(size)[at] = coded
-        self._group.codes(size)[rows] = groups
+            codes = np.full(len(rows), ABSENT, np.int32)
+            if name in held:
+                places, values = held[name]
+                codes[places] = column.dictionary.encode(values)
+            column.codes(size)[rows] = codes
+        self._group.codes(size)[rows] = self._group.encode([item.group for item in items])
         self._row_ids, self._live = row_ids, live
 
-    def _is_worn(self) -> bool:
-        columns = [*self._attributes.values(), *self._lazy.values()]
+    def _forget_unused(self) -> None:
         limit = VALUES_PER_ROW * len(self._row_ids) + _SLACK
-        return any(len(column.dictionary) > limit for column in columns)
+        for columns in (self._attributes, self._lazy):
+            for name, column in columns.items():
+                if len(column.dictionary) > limit:
+                    columns[name] = column.without_unused()
+                    self._completions, self._counts = Completions(), None
+
+
+def _by_name(items: Sequence[Mapping[str, Any]]) -> Mapping[str, tuple[list[int], list[Any]]]:
+    """Of each attribute the places of the items that have it, and its values there.
+
+    Most items have the same attributes as many others: theirs are taken together.
+    """
+    alike: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
+    for place, names in enumerate(map(tuple, items)):
+        alike[names].append(place)
+    held: defaultdict[str, tuple[list[int], list[Any]]] = defaultdict(lambda: ([], []))
+    for names, places in alike.items():
+        together = list(chain.from_iterable(items[place].values() for place in places))
+        for number, name in enumerate(names):
+            at, values = held[name]
+            at += places
+            values += together[number :: len(names)]
+    return held

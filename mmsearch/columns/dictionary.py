@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Iterable
+from collections.abc import Sequence
+from itertools import count, repeat
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -30,6 +31,12 @@ KINDS: tuple[ValueType | Literal["absent"], ...] = (
     "object",
 )
 _KIND_OF = {name: number for number, name in enumerate(KINDS)}
+# What JSON is read as.
+_EACH_TYPE: tuple[Any, ...] = (None, True, 0, 0.0, "", [], {})
+_KIND_OF_TYPE = {type(value): _KIND_OF[type_of(value)] for value in _EACH_TYPE}
+_NUMBER, _LIST = _KIND_OF["number"], _KIND_OF["list"]
+_NOT_A_NUMBER = float("nan")
+_OWN_KEYS = {str, float}
 # Whole numbers up to here are floats without rounding.
 _EXACT = 2**53
 
@@ -45,7 +52,8 @@ class Dictionary:
         self.values: list[Any] = [None]
         self.exact = True  # `numbers` are the values, none is rounded
         self._kinds = array("b", [ABSENT])
-        self._numbers = array("d", [float("nan")])
+        self._seen = {ABSENT}  # kinds
+        self._numbers = array("d", [_NOT_A_NUMBER])
         self._codes: dict[Any, int] = {}
         self._elements: Dictionary | None = None
         self._list_codes = array("i")
@@ -79,19 +87,17 @@ class Dictionary:
     def element_codes(self) -> Codes:
         return np.array(self._element_codes, np.int32)
 
-    def code(self, value: Any) -> int:
-        """The code of `value` (as read from JSON), a new one if need be."""
-        key = _key(value)
-        code = self._codes.get(key)
-        if code is None:
-            code = self._codes[key] = len(self.values)
-            self._append(value, code)
-        return code
-
-    def encode(self, values: Iterable[Any]) -> list[int]:
-        """The code of each value: those that `code` gives one after another."""
-        known, code = self._codes.get, self.code
-        return [known(_key(value)) or code(value) for value in values]
+    def encode(self, values: Sequence[Any]) -> Codes:
+        """(n,) int32 the codes of values; new ones come in the order of their first appearance."""
+        keys = _keys(values)
+        codes = self._known(keys)
+        if unknown := np.flatnonzero(codes == ABSENT).tolist():
+            new = {keys[place]: values[place] for place in unknown}
+            first = len(self.values)
+            self._append(list(new.values()))
+            self._codes.update(zip(new, count(first)))
+            codes[unknown] = self._known([keys[place] for place in unknown])
+        return codes
 
     def find(self, value: Any) -> int | None:
         """The code of a string or truth value, if it has one."""
@@ -103,19 +109,30 @@ class Dictionary:
 
     def types(self) -> set[ValueType]:
         """The types of all values that were ever seen."""
-        return {name for number in set(self._kinds) if (name := KINDS[number]) != "absent"}
+        return {name for number in self._seen if (name := KINDS[number]) != "absent"}
 
-    def _append(self, value: Any, code: int) -> None:
-        kind = type_of(value)
-        self.values.append(value)
-        self._kinds.append(_KIND_OF[kind])
-        self._numbers.append(float(comparable(value)) if kind == "number" else float("nan"))
-        if isinstance(value, int) and not -_EXACT <= value <= _EXACT:
-            self.exact = False
-        if kind == "list":
-            for element in dict.fromkeys(self.elements.code(one) for one in value):
-                self._list_codes.append(code)
-                self._element_codes.append(element)
+    def _known(self, keys: Sequence[Any]) -> Codes:
+        """(n,) the code of each key, ABSENT for those without."""
+        return np.fromiter(map(self._codes.get, keys, repeat(ABSENT)), np.int32, len(keys))
+
+    def _append(self, values: Sequence[Any]) -> None:
+        """Give new values the codes that follow."""
+        first = len(self.values)
+        self.values += values
+        kinds = [_KIND_OF_TYPE[type(value)] for value in values]
+        self._seen.update(kinds)
+        self._kinds.extend(kinds)
+        self._numbers.extend(repeat(_NOT_A_NUMBER, len(values)))
+        if {_NUMBER, _LIST}.isdisjoint(kinds):
+            return
+        for code, (value, kind) in enumerate(zip(values, kinds, strict=True), first):
+            if kind == _NUMBER:
+                self._numbers[code] = float(comparable(value))
+                self.exact = self.exact and fits_float(value)
+            elif kind == _LIST:
+                elements = dict.fromkeys(self.elements.encode(value).tolist())
+                self._list_codes.extend(repeat(code, len(elements)))
+                self._element_codes.extend(elements)
 
 
 def fits_float(value: Any) -> bool:
@@ -123,10 +140,19 @@ def fits_float(value: Any) -> bool:
     return isinstance(value, float) or -_EXACT <= value <= _EXACT
 
 
+def _keys(values: Sequence[Any]) -> Sequence[Any]:
+    """What tells each value apart; without a look at each where all are alike."""
+    types = set(map(type, values))
+    if types <= _OWN_KEYS:
+        return values
+    return list(zip(repeat(int), values) if types == {int} else map(_key, values))
+
+
 def _key(value: Any) -> Any:
     """What tells values apart: 1, 1.0 and True are three, and lists cannot be keys."""
-    if isinstance(value, (str, float)):
+    of = type(value)
+    if of in _OWN_KEYS:
         return value  # 1.0 is no other key: integers and truths are in pairs
-    if isinstance(value, (list, dict)):
-        return list, json.dumps(value)
-    return type(value), value
+    if of is list and set(map(type, value)) <= {str}:
+        return list, tuple(value)
+    return of, json.dumps(value) if of in (list, dict) else value

@@ -43,17 +43,20 @@ class Completions:
         for one in dictionaries[len(self._parts) // 2 :]:
             self._parts += [one, one.elements]
             self._known += [0, 0]
-        new: list[tuple[str, int]] = []
+        new: list[str] = []
+        places: list[int] = []
         for number, part in enumerate(self._parts):
             known, self._known[number] = self._known[number], len(part)
             if known == len(part):
                 continue
-            for code in (known + np.flatnonzero(part.is_kind("string")[known:])).tolist():
+            codes = (known + np.flatnonzero(part.is_kind("string")[known:])).tolist()
+            for code in codes:
                 value = part.values[code]
                 if len(value) <= MAX_LENGTH and "://" not in value:
-                    new.append((fold(value), number << _CODE_BITS | code))
+                    new.append(fold(value))
+                    places.append(number << _CODE_BITS | code)
         if new:
-            self._merge(new)
+            self._merge(new, places)
         return bool(new)
 
     def starting_with(
@@ -96,28 +99,31 @@ class Completions:
         found: npt.NDArray[np.int64] = np.concatenate(counts)[places]
         return found
 
-    def _merge(self, new: list[tuple[str, int]]) -> None:
-        """Put new strings and their places between those that are there."""
-        if len(new) > len(self._folded) // 10:  # all of them, the first time
-            entries = sorted([*zip(self._folded, self._places.tolist(), strict=True), *new])
-            self._folded = [folded for folded, _ in entries]
-            self._places = np.array([place for _, place in entries], np.int64)
+    def _merge(self, new: Sequence[str], places: Sequence[int]) -> None:
+        """Put new strings and their places, which ascend, between those that are there."""
+        order = sorted(range(len(new)), key=new.__getitem__)
+        new = [new[number] for number in order]
+        places = [places[number] for number in order]
+        if not self._folded:  # all of them, the first time
+            self._folded, self._places = new, np.array(places, np.int64)
             return
-        new.sort()
-        every = range(len(self._folded))
-        rows = [
-            bisect_left(every, one, key=lambda row: (self._folded[row], self._places[row]))
-            for one in new
-        ]
+        rows = list(map(self._row, new, places))
         merged: list[str] = []
         start = 0
-        for row, (folded, _) in zip(rows, new, strict=True):
+        for row, folded in zip(rows, new, strict=True):
             merged += self._folded[start:row]
             merged.append(folded)
             start = row
         merged += self._folded[start:]
         self._folded = merged
-        self._places = np.insert(self._places, rows, [place for _, place in new])
+        self._places = np.insert(self._places, rows, places)
+
+    def _row(self, folded: str, place: int) -> int:
+        """Where a new string goes: behind those that fold to the same and stand before it."""
+        row = bisect_left(self._folded, folded)
+        while row < len(self._folded) and self._folded[row] == folded and self._places[row] < place:
+            row += 1
+        return row
 
     def _shown(self, row: int) -> str:
         part, code = divmod(int(self._places[row]), 1 << _CODE_BITS)

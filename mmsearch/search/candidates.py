@@ -25,11 +25,14 @@ if TYPE_CHECKING:
 
 Members = Callable[[Membership], "Ids"]
 
-KEPT = 8  # filters whose items are remembered, until the catalog changes
+KEPT = 8  # filters whose items are remembered, until what items hold changes
 
 
 class Candidates:
-    """Evaluates conditions over one catalog; keeps its columns once they are worth it."""
+    """Evaluates conditions over one catalog; keeps its columns once they are worth it.
+
+    Nothing of it is of one encoder.
+    """
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
@@ -37,7 +40,7 @@ class Candidates:
         self._asked = False
         self._seq = -1
         self._every: tuple[int, Ids] | None = None  # at which sequence number
-        self._kept: OrderedDict[str, tuple[int, Ids]] = OrderedDict()  # at which sequence number
+        self._kept: OrderedDict[str, tuple[int, Ids]] = OrderedDict()  # of what Columns.content_seq
 
     def refresh(self, seq: int) -> None:
         """Tell how far the catalog is, at the start of each query."""
@@ -119,11 +122,11 @@ class Candidates:
         columns = self.columns
         asked = repr(where)
         seq, ids = self._kept.pop(asked, (-1, None))
-        if ids is None or seq != columns.seq:
+        if ids is None or seq != columns.content_seq:
             ids = columns.candidates(_read(where, columns.schema()))
             # The same array again is what indexes know a filter by.
             ids.flags.writeable = False
-        self._kept[asked] = columns.seq, ids
+        self._kept[asked] = columns.content_seq, ids
         if len(self._kept) > KEPT:
             self._kept.popitem(last=False)
         return ids, "columns in memory"

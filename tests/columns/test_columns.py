@@ -139,7 +139,7 @@ _scalars = st.sampled_from([True, False, 0, 1, 1.0, -3, 2**60, 2**60 + 1, "a", "
 )
 def test_facet_lists_the_first_of_all_values_in_order(values: list[Any], k: int) -> None:
     dictionary = Dictionary()
-    codes = np.array([dictionary.code(value) for value in values], np.int32)
+    codes = dictionary.encode(values)
     whole = facets.count("a", codes, dictionary, 1000)
     plain = sorted(whole.values, key=lambda one: (-one[1], facets.sort_key(one[0])))
     assert list(whole.values) == plain
@@ -152,7 +152,7 @@ def test_facet_lists_the_first_of_all_values_in_order(values: list[Any], k: int)
 @given(st.lists(st.one_of(_scalars, st.floats(), st.none(), st.lists(_scalars, max_size=2))))
 def test_values_are_coded_together_as_one_after_another(values: list[Any]) -> None:
     one, together = Dictionary(), Dictionary()
-    assert together.encode(values) == [one.code(value) for value in values]
+    assert together.encode(values).tolist() == [int(one.encode([value])[0]) for value in values]
     assert repr(together.values) == repr(one.values)
     types = {(type(value), repr(value)) for value in values if not isinstance(value, float)}
     kept = {(type(value), repr(value)) for value in one.values[1:] if not isinstance(value, float)}
@@ -235,7 +235,7 @@ def test_completions_that_grow_are_those_made_anew(
             while len(dictionaries) <= number:
                 dictionaries.append(Dictionary())
                 codes.append([])
-            codes[number].append(dictionaries[number].code(value))
+            codes[number] += dictionaries[number].encode([value]).tolist()
         anew = Completions()
         anew.update(dictionaries)
         grown.update(dictionaries)
@@ -277,6 +277,9 @@ def test_columns_follow_every_change(catalog: Catalog) -> None:
     columns.refresh()
     assert columns.suggest("b") == [("blue", 2)]
     catalog.set_attributes({1: {"size": 3}})
+    catalog.commit(Write(items=[{**row("b", "beige", colour="blue"), "id": 2}]))
+    columns.refresh()
+    assert columns.suggest("b") == [("beige", 1), ("blue", 1)]
     catalog.commit(Write(states={"missing": [1], "removed": [3]}))
     columns.refresh()
     assert (columns.ids.tolist(), len(columns)) == ([2], 1)
@@ -300,13 +303,32 @@ def test_columns_that_were_loaded_after_items_went_missing_see_them_return(
 
 
 def test_values_that_no_item_has_any_more_are_forgotten(catalog: Catalog) -> None:
-    columns = of(catalog, row("a", price=0), row("b", price=0))
-    for price in range(1100):
-        columns._attributes["price"].dictionary.code(float(price))
-    catalog.set_attributes({1: {"price": 7}})
+    columns = of(catalog, row("a", price=0), row("b", price=0), row("c", "one", price=["on sale"]))
+    assert columns.suggest("o") == [("on sale", 1), ("one", 1)]
+    columns._attributes["price"].dictionary.encode([float(price) for price in range(1100)])
+    catalog.set_attributes({1: {"price": 7, "tags": ["old"]}})
     columns.refresh()
     assert columns.candidates(parse("price = 7")).tolist() == [1]
-    assert len(columns._attributes["price"].dictionary) == 3
+    assert columns.values("price", ids(1, 2, 3)) == [7, 0, ["on sale"]]
+    assert len(columns._attributes["price"].dictionary) == 4
+    assert columns.suggest("o") == [("old", 1), ("on sale", 1), ("one", 1)]
+
+
+def test_columns_tell_when_what_items_hold_has_changed(catalog: Catalog) -> None:
+    columns = of(catalog, row("a", "red", colour="red"))
+    before = columns.content_seq
+    catalog.commit(Write(recovered=["no item"]))
+    columns.refresh()
+    assert (columns.content_seq, columns.seq) == (before, catalog.seq())
+    catalog.set_attributes({1: {"colour": "rose"}})
+    columns.refresh()
+    assert before < columns.content_seq == columns.seq
+    catalog.set_attributes({1: {"colour": 3}})
+    columns.refresh()
+    before = columns.content_seq
+    catalog.forget_types()
+    columns.refresh()
+    assert columns.content_seq > before
 
 
 def test_empty_catalog_has_empty_columns(catalog: Catalog) -> None:
