@@ -11,10 +11,11 @@ from mmsearch.catalog.records import EncoderInfo
 from mmsearch.errors import CorruptionError, MmsearchError
 from mmsearch.layout import Layout
 from mmsearch.loading import Encoders, log, settle_precision
+from mmsearch.search.candidates import Candidates
 from mmsearch.search.concepts import Concepts
 from mmsearch.search.defaults import Defaults
 from mmsearch.search.searcher import Searcher
-from mmsearch.types import MODALITIES, Answer, Encoder, Hit, OnProgress, Progress, Query
+from mmsearch.types import MODALITIES, Answer, Hit, ImageEncoder, OnProgress, Progress, Query
 
 # Replaying this many changes costs a reader about 50 ms; a snapshot rewrites the whole index.
 CHANGES_PER_SNAPSHOT = 10_000
@@ -23,13 +24,17 @@ _T = TypeVar("_T")
 
 
 class Answers:
-    """Keeps one Searcher, for as long as its space is the current one."""
+    """Keeps one Searcher, for as long as its space is the current one.
+
+    What items hold is in no space: `candidates` stay when the collection moves.
+    """
 
     def __init__(self, catalog: Catalog, layout: Layout, encoders: Encoders) -> None:
         self._catalog = catalog
         self._layout = layout
         self._encoders = encoders
         self.concepts = Concepts(layout.concepts)
+        self._candidates = Candidates(catalog)
         self._searcher: tuple[EncoderInfo, Searcher] | None = None
 
     def search(self, queries: Sequence[Query]) -> list[list[Hit]]:
@@ -65,6 +70,11 @@ class Answers:
         info = self._catalog.encoder()
         if info is not None:
             self._image_encoder(info)
+
+    def keep_image_tower(self) -> bool:
+        """See Collection.keep_image_tower."""
+        info = self._catalog.encoder()
+        return info is not None and self._encoders.keep_image_tower(info)
 
     def _ask(self, ask: Callable[[Searcher], _T], nothing: _T) -> _T:
         info = self._catalog.encoder()
@@ -115,12 +125,15 @@ class Answers:
             self.save_snapshots(on_progress)
 
     def start_afresh(self) -> None:
-        """Forget the index in memory: the next query loads or rebuilds it."""
+        """Forget indexes and columns in memory: the next query loads or rebuilds them."""
         self._searcher = None
+        self._candidates = Candidates(self._catalog)
 
-    def _image_encoder(self, info: EncoderInfo) -> Encoder:
+    def _image_encoder(self, info: EncoderInfo) -> ImageEncoder:
         """In the precision of the collection's pictures, so that each finds itself exactly."""
         own = self._catalog.spaces.precision(info.fingerprint)
+        if own in (None, "fp32"):
+            return self._encoders.image_tower_of(info)
         return settle_precision(self._encoders.of(info), None, own, log.warning)
 
     def _of(self, info: EncoderInfo) -> Searcher:
@@ -132,6 +145,7 @@ class Answers:
                 lambda modality: self._layout.snapshots(info, modality),
                 lambda: self._encoders.text_tower_of(info),
                 lambda: self._image_encoder(info),
+                self._candidates,
                 self.concepts,
                 # Beside the index, and named so that they go when the encoder's vectors go.
                 lambda of, to: (

@@ -293,7 +293,7 @@ class Collection:
         if target.fingerprint == own.fingerprint:
             note(f"the collection is encoded by {own.name} already, and {name} is the same model")
             return ReindexReport(own.name, switched=True, notes=tuple(notes))
-        self._encoders.keep_text_tower(encoder)
+        self._encoders.keep_towers(encoder)
         self._settled(encoder, precision, note)
         report = self._move(target, lambda: encoder, workers, allow_missing, on_progress)
         if precision is not None:
@@ -455,6 +455,14 @@ class Collection:
         """
         self._answers.load_image_tower()
 
+    def keep_image_tower(self) -> bool:
+        """Write what answers queries by picture without torch in processes to come.
+
+        To the user's cache, once for each model, which takes seconds. False: no query has needed
+        torch for a picture, or the model has no such form.
+        """
+        return self._answers.keep_image_tower()
+
     # ---- concepts
 
     def save_concept(self, name: str, query: str | Query) -> None:
@@ -579,7 +587,7 @@ class Collection:
             if own is None:
                 info = EncoderInfo(encoder.name, encoder.fingerprint, encoder.dim)
                 self._catalog.spaces.begin(info)
-            self._encoders.keep_text_tower(encoder)  # the cache may have been emptied since
+            self._encoders.keep_towers(encoder)  # the cache may have been emptied since
             return encoder
 
         def text_tower() -> tuple[EncoderInfo, TextEncoder] | None:

@@ -11,7 +11,14 @@ from mmsearch.catalog.records import EncoderInfo
 from mmsearch.encoders.devices import require_device as require_device
 from mmsearch.encoders.text_cache import TextCache
 from mmsearch.errors import EncoderMismatchError, ModelError, UsageError
-from mmsearch.types import Encoder, PreciseEncoder, Precision, TextEncoder, WantedPrecision
+from mmsearch.types import (
+    Encoder,
+    ImageEncoder,
+    PreciseEncoder,
+    Precision,
+    TextEncoder,
+    WantedPrecision,
+)
 
 if TYPE_CHECKING:
     from mmsearch.encoders.open_clip_encoder import OpenClipEncoder
@@ -33,6 +40,7 @@ class Encoders:
         self._cached_texts = cached_texts
         self._loaded: dict[str, Encoder] = {}  # by name
         self._text: dict[str, TextCache] = {}  # by fingerprint
+        self._image: dict[str, ImageEncoder] = {}  # by fingerprint
         self._towerless: set[str] = set()  # fingerprints whose text tower takes torch
         self._loading = threading.Lock()  # pictures' tower may be loaded beside text queries
 
@@ -92,6 +100,33 @@ class Encoders:
             self._text[info.fingerprint] = TextCache(tower, self._cached_texts)
         return self._text[info.fingerprint]
 
+    def image_tower_of(self, info: EncoderInfo) -> ImageEncoder:
+        """The image tower without torch where one is kept, else the full encoder.
+
+        Raises as `of` does.
+        """
+        if info.fingerprint not in self._image:
+            self._image[info.fingerprint] = self._kept_image_tower(info) or self.of(info)
+        return self._image[info.fingerprint]
+
+    def keep_image_tower(self, info: EncoderInfo) -> bool:
+        """Write the image tower of the encoder that a query by picture has loaded, for those of
+        other processes. False: none was loaded, or it has no such form."""
+        encoder = self._image.get(info.fingerprint)
+        if not any(encoder is one for one in self._loaded.values()):
+            return False
+        from mmsearch.encoders.image_tower import keep_image_tower
+        from mmsearch.encoders.open_clip_encoder import OpenClipEncoder
+
+        return isinstance(encoder, OpenClipEncoder) and keep_image_tower(encoder)
+
+    def _kept_image_tower(self, info: EncoderInfo) -> ImageEncoder | None:
+        if self._given or info.name in self._loaded:  # it is there, and may be on a GPU
+            return None
+        from mmsearch.encoders.image_tower import open_image_tower
+
+        return open_image_tower(info.fingerprint)
+
     def kept_text_tower(self, info: EncoderInfo) -> TextEncoder | None:
         """The text tower without torch; None where there is none, or an encoder was given."""
         if self._given:
@@ -111,10 +146,19 @@ class Encoders:
             return None
         return EncoderInfo(name, tower.fingerprint, tower.dim), tower
 
-    def keep_text_tower(self, encoder: Encoder) -> None:
-        """Write the text tower for queries without torch, unless it is there or was given."""
+    def keep_towers(self, encoder: Encoder) -> None:
+        """Write the text tower for queries without torch, and the image tower of a small model,
+        unless they are there or `encoder` was given."""
         if any(encoder is one for one in self._given):
             return
+        from mmsearch.encoders.image_tower import keep_if_small
+        from mmsearch.encoders.open_clip_encoder import OpenClipEncoder
+
+        self._keep_text_tower(encoder)
+        if isinstance(encoder, OpenClipEncoder):
+            keep_if_small(encoder)
+
+    def _keep_text_tower(self, encoder: Encoder) -> None:
         from mmsearch.encoders.text_tower import export_text_tower, open_text_tower
 
         # Tried once: every run asks, and to write a tower only to see it fail takes seconds.

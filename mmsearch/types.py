@@ -285,16 +285,11 @@ class TextEncoder(Protocol):
         ...
 
 
-class Encoder(TextEncoder, Protocol):
-    """Image tower + text tower + preprocess.
+class ImageEncoder(Protocol):
+    """The part of an encoder that a query by picture needs."""
 
-    `fingerprint` changes with architecture, weights or preprocess: vectors of different
-    fingerprints must never meet. `name` is what the user typed.
-    """
-
-    name: str
+    fingerprint: str
     image_size: int
-    batch_size: int
 
     def preprocess(self, image: Image.Image) -> npt.NDArray[np.uint8]:
         """(image_size, image_size, 3) uint8 RGB. Pure Pillow: safe in any thread."""
@@ -303,6 +298,17 @@ class Encoder(TextEncoder, Protocol):
     def encode_images(self, pixels: Pixels) -> Vectors:
         """(n, h, w, 3) uint8 -> (n, d) float32 unit rows; normalisation happens on the device."""
         ...
+
+
+class Encoder(TextEncoder, ImageEncoder, Protocol):
+    """Image tower + text tower + preprocess.
+
+    `fingerprint` changes with architecture, weights or preprocess: vectors of different
+    fingerprints must never meet. `name` is what the user typed.
+    """
+
+    name: str
+    batch_size: int
 
 
 @runtime_checkable

@@ -278,6 +278,9 @@ def query(
             first = first or next(iter(answer.hits), None)
         if open_first:
             _open(printer, first)
+        if image and lent is None:
+            sys.stdout.flush()  # the answer is there; the rest is for the next one
+            opened.keep_image_tower()
 
 
 def _require_for_many(

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmsearch import onnx_runtime
+from mmsearch.encoders.image_export import quiet, to_onnx
 from mmsearch.encoders.kept_tower import staged
 from mmsearch.encoders.precision import Trial, cpu_name, has_int8_products
 from mmsearch.errors import ModelError
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
 # Raise it when the steps below begin to give other vectors.
 _RECIPE = "dynamic-1"
-_OPSET = 17
 
 
 def missing() -> str | None:
@@ -109,8 +107,8 @@ def _export(encoder: OpenClipEncoder, folder: Path) -> None:
 
     with staged(folder) as staging:
         plain, ready = staging / "plain.onnx", staging / "ready.onnx"
-        with _quiet():
-            _to_onnx(encoder, plain)
+        with quiet():
+            to_onnx(encoder, plain)
             quant_pre_process(str(plain), str(ready), skip_symbolic_shape=True)
             quantize_dynamic(
                 str(ready),
@@ -122,52 +120,3 @@ def _export(encoder: OpenClipEncoder, folder: Path) -> None:
             )
         for used in (plain, ready):
             used.unlink()
-
-
-def _to_onnx(encoder: OpenClipEncoder, path: Path) -> None:
-    """uint8 pictures in, unit rows out: normalisation is part of the graph."""
-    import torch
-
-    class Whole(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.visual: Any = encoder.visual
-
-        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-            features = self.visual(encoder.standardised(pixels))
-            features = features[0] if isinstance(features, tuple) else features
-            return torch.nn.functional.normalize(features, dim=-1)
-
-    height, width = encoder.input_size
-    example = torch.zeros((2, height, width, 3), dtype=torch.uint8)
-    fast = torch.backends.mha.get_fastpath_enabled()
-    # The fused attention of inference mode has no form in ONNX.
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        torch.onnx.export(
-            Whole().eval(),
-            (example,),
-            str(path),
-            input_names=["pixels"],
-            output_names=["rows"],
-            dynamic_axes={"pixels": {0: "n"}, "rows": {0: "n"}},
-            opset_version=_OPSET,
-            dynamo=False,  # the newer exporter needs one more package and does nothing better here
-        )
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Exporter and quantiser tell developers of plans of theirs."""
-    import logging
-
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)

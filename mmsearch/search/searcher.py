@@ -19,11 +19,12 @@ from mmsearch.search.hits import hit_of
 from mmsearch.search.indexes import Indexes
 from mmsearch.search.request import validate
 from mmsearch.search.terms import TermVectors, sum_parts
-from mmsearch.types import Answer, Encoder, Hit, Modality, Query
+from mmsearch.types import Answer, Hit, ImageEncoder, Modality, Query
 
 if TYPE_CHECKING:
     from mmsearch.encoders.text_cache import TextCache
     from mmsearch.search.answering import Answering
+    from mmsearch.search.candidates import Candidates
     from mmsearch.search.concepts import Concepts
     from mmsearch.search.relevance import Relevance
     from mmsearch.types import Vectors
@@ -39,7 +40,8 @@ class Searcher:
         vectors: VectorFile,
         snapshots: Callable[[Modality], Snapshots],
         text_encoder: Callable[[], TextCache],
-        image_encoder: Callable[[], Encoder],
+        image_encoder: Callable[[], ImageEncoder],
+        candidates: Candidates,
         concepts: Concepts,
         background: Callable[[Modality, Modality], Path],
     ) -> None:
@@ -48,6 +50,7 @@ class Searcher:
         self._indexes = Indexes(catalog, info, vectors, snapshots)
         self._terms = TermVectors(catalog, info, vectors, text_encoder, image_encoder)
         self._text_encoder = text_encoder
+        self._candidates = candidates
         self._concepts = concepts
         self._background = background
         self._answering: Answering | None = None
@@ -198,14 +201,12 @@ class Searcher:
         # The parts of the full way are imported by queries that go it.
         if self._answering is None:
             from mmsearch.search.answering import Answering
-            from mmsearch.search.candidates import Candidates
             from mmsearch.search.plan import Planner
             from mmsearch.search.prepare import Preparation
             from mmsearch.search.rank import Rankings
             from mmsearch.search.show import Showing
 
-            catalog, indexes = self._catalog, self._indexes
-            candidates = Candidates(catalog)
+            catalog, indexes, candidates = self._catalog, self._indexes, self._candidates
             planner = Planner(indexes, self._terms, self._relevance, self._concepts.get)
             rankings = Rankings(catalog, indexes, self._relevance)
             self._answering = Answering(

@@ -21,7 +21,7 @@ import numpy as np
 
 from mmsearch.errors import ItemNotFoundError, UsageError
 from mmsearch.stages import stage
-from mmsearch.types import ENSEMBLE, Encoder, Modality, Query, Term
+from mmsearch.types import ENSEMBLE, ImageEncoder, Modality, Query, Term
 
 if TYPE_CHECKING:
     from mmsearch.catalog.catalog import Catalog
@@ -106,7 +106,7 @@ class TermVectors:
         info: EncoderInfo,
         vectors: VectorFile,
         text_encoder: Callable[[], TextCache],
-        image_encoder: Callable[[], Encoder],
+        image_encoder: Callable[[], ImageEncoder],
     ) -> None:
         self._catalog = catalog
         self._info = info

@@ -1,0 +1,72 @@
+"""The image tower of an open_clip model in the form that ONNX Runtime reads."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+    from mmsearch.encoders.open_clip_encoder import OpenClipEncoder
+
+_OPSET = 17
+
+
+def whole_tower(encoder: OpenClipEncoder) -> torch.nn.Module:
+    """(n, h, w, 3) uint8 pictures in, (n, d) unit rows out, fp32; normalisation is part of it."""
+    import torch
+
+    class Whole(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.visual: Any = encoder.visual
+
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            features = self.visual(encoder.standardised(pixels))
+            features = features[0] if isinstance(features, tuple) else features
+            return torch.nn.functional.normalize(features, dim=-1)
+
+    return Whole().eval()
+
+
+def to_onnx(encoder: OpenClipEncoder, path: Path) -> None:
+    """Write `whole_tower`. Raises nearly anything for a layer that the exporter does not know."""
+    import torch
+
+    height, width = encoder.input_size
+    example = torch.zeros((2, height, width, 3), dtype=torch.uint8)
+    fast = torch.backends.mha.get_fastpath_enabled()
+    # The fused attention of inference mode has no form in ONNX.
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        torch.onnx.export(
+            whole_tower(encoder),
+            (example,),
+            str(path),
+            input_names=["pixels"],
+            output_names=["rows"],
+            dynamic_axes={"pixels": {0: "n"}, "rows": {0: "n"}},
+            opset_version=_OPSET,
+            dynamo=False,  # the newer exporter needs one more package and does nothing better here
+        )
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Exporter and quantiser tell developers of plans of theirs."""
+    import logging
+
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

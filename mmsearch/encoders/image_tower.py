@@ -1,0 +1,157 @@
+"""The image tower of a model for queries by picture, without torch: its import takes seconds.
+
+Kept in the user's cache, by fingerprint, for ONNX Runtime: an optimised graph in fp32 whose weights
+lie beside it and are memory-mapped. Checked against torch when it is written.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mmsearch import onnx_runtime
+from mmsearch.encoders.kept_tower import cache_folder, staged
+from mmsearch.encoders.preprocess import Preprocess
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from PIL import Image
+
+    from mmsearch.encoders.open_clip_encoder import OpenClipEncoder
+    from mmsearch.types import Pixels, Vectors
+
+SETTINGS = "image.json"
+GRAPH = "image.onnx"
+# Beyond this it is another tower; products added in another order stay above 0.999999.
+MIN_COSINE = 0.9999
+# Of a larger one the file would take more of the disk than its queries are worth.
+MOST_BYTES = 1_500_000_000
+SMALL_BYTES = 100_000_000  # written in a second, so that not even the first query has to wait
+
+
+class ImageTower:
+    """An ImageEncoder of one picture or a few, in the caller's thread; safe in any number of them.
+
+    Raises OSError, ValueError, KeyError or TypeError, and what ONNX Runtime raises, which has no
+    common base, where `folder` holds no such tower, or a damaged one.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+        self.fingerprint: str = settings["fingerprint"]
+        self._preprocess = Preprocess.from_cfg(settings["preprocess"])
+        self.image_size = max(self._preprocess.size)
+        self._session = onnx_runtime.session(str(folder / GRAPH), prepack=False)
+
+    def preprocess(self, image: Image.Image) -> npt.NDArray[np.uint8]:
+        """(height, width, 3) uint8 RGB. Raises ImageError."""
+        return self._preprocess(image)
+
+    def encode_images(self, pixels: Pixels) -> Vectors:
+        """(n, h, w, 3) uint8 -> (n, d) float32 unit rows."""
+        rows: Vectors = self._session.run(["rows"], {"pixels": np.ascontiguousarray(pixels)})[0]
+        return rows
+
+
+def image_folder(fingerprint: str) -> Path:
+    """Where the tower of this fingerprint is kept."""
+    return cache_folder() / "images" / fingerprint
+
+
+def open_image_tower(fingerprint: str) -> ImageTower | None:
+    """The tower kept of this very fingerprint; None where there is none that can be used."""
+    with suppress(Exception):  # see ImageTower; torch answers in its place
+        tower = ImageTower(image_folder(fingerprint))
+        return tower if tower.fingerprint == fingerprint else None
+    return None
+
+
+def keep_image_tower(encoder: OpenClipEncoder) -> bool:
+    """Write the tower, and say whether it is there now: complete, and checked against torch.
+
+    Not of a model on another device than the CPU, nor of one beyond MOST_BYTES, nor of one that
+    ONNX Runtime cannot compute, which is kept in mind: it took seconds to see.
+    """
+    if encoder.device.type != "cpu" or onnx_runtime.absent() or _bytes(encoder) > MOST_BYTES:
+        return False
+    target = image_folder(encoder.fingerprint)
+    if _refused(target) == _tools():
+        return False
+    try:
+        with staged(target) as folder:
+            _write(encoder, folder)
+            if not _agrees(encoder, ImageTower(folder)):
+                raise ValueError("its vectors are not those of torch")
+    except OSError:
+        return False
+    except Exception:  # noqa: BLE001  exporters raise nearly anything for a layer they do not know
+        with suppress(OSError), staged(target) as folder:
+            (folder / SETTINGS).write_text(json.dumps({"refused": _tools()}), encoding="utf-8")
+        return False
+    return True
+
+
+def keep_if_small(encoder: OpenClipEncoder) -> None:
+    """`keep_image_tower` of one of SMALL_BYTES, unless that was done, or tried, before."""
+    if _bytes(encoder) <= SMALL_BYTES and not image_folder(encoder.fingerprint).exists():
+        keep_image_tower(encoder)
+
+
+def _tools() -> str:
+    """What decides whether a model can be exported; another release may do better."""
+    return f"torch {version('torch')}, onnxruntime {version('onnxruntime')}"
+
+
+def _refused(folder: Path) -> str | None:
+    """By which tools no tower could be made; None: it was not tried."""
+    with suppress(OSError, ValueError, AttributeError):
+        refused: str | None = json.loads((folder / SETTINGS).read_text("utf-8")).get("refused")
+        return refused
+    return None
+
+
+def _bytes(encoder: OpenClipEncoder) -> int:
+    return sum(one.numel() * one.element_size() for one in encoder.visual.parameters())
+
+
+def _write(encoder: OpenClipEncoder, folder: Path) -> None:
+    from mmsearch.encoders.image_export import quiet, to_onnx
+
+    plain = folder / "plain.onnx"
+    with quiet():
+        to_onnx(encoder, plain)
+        onnx_runtime.write_optimised(plain, folder / GRAPH)
+    plain.unlink()
+    settings = {
+        "fingerprint": encoder.fingerprint,
+        "preprocess": asdict(Preprocess.from_cfg(encoder.preprocess_cfg)),
+    }
+    (folder / SETTINGS).write_text(json.dumps(settings, indent=1), encoding="utf-8")
+
+
+def _agrees(encoder: OpenClipEncoder, tower: ImageTower) -> bool:
+    import torch
+
+    from mmsearch.encoders.image_export import whole_tower
+
+    pixels = _probes(*encoder.input_size)
+    with torch.inference_mode():
+        theirs = whole_tower(encoder)(torch.from_numpy(pixels)).numpy()
+    ours = tower.encode_images(pixels)
+    return bool((np.einsum("nd,nd->n", ours, theirs) >= MIN_COSINE).all())
+
+
+def _probes(height: int, width: int) -> npt.NDArray[np.uint8]:
+    """(4, height, width, 3) uint8: noise, a ramp, blocks, and grey."""
+    draw = np.random.default_rng(0)
+    noise = draw.integers(0, 256, (height, width, 3))
+    ramp = np.broadcast_to(np.linspace(0, 255, width)[None, :, None], noise.shape)
+    coarse = draw.integers(0, 256, (8, 8, 3))
+    blocks = coarse[np.arange(height)[:, None] * 8 // height, np.arange(width)[None] * 8 // width]
+    return np.stack([noise, ramp, blocks, np.full(noise.shape, 128)]).astype(np.uint8)

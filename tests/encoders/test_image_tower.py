@@ -1,0 +1,174 @@
+"""Queries by picture without torch: a tower that is kept is torch's own, or is not used."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import mmsearch
+from mmsearch.encoders import image_export, image_tower
+from mmsearch.encoders.image_tower import (
+    GRAPH,
+    SETTINGS,
+    image_folder,
+    keep_if_small,
+    keep_image_tower,
+    open_image_tower,
+)
+from mmsearch.encoders.open_clip_encoder import OpenClipEncoder, load_open_clip
+from tests.support import paint
+
+from .conftest import VISION_CFG, save_tiny_model
+
+OBLONG = {"preprocess_cfg": {"size": [64, 64], "resize_mode": "longest", "fill_color": 40}}
+
+
+def noise(width: int, height: int, seed: int) -> Image.Image:
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return Image.fromarray(pixels)
+
+
+@pytest.fixture
+def tiny(tiny_folder: Path) -> OpenClipEncoder:
+    return load_open_clip(str(tiny_folder), device="cpu")
+
+
+@pytest.mark.parametrize(
+    "vision",
+    [VISION_CFG, {"layers": [1, 1, 1, 1], "width": 16, "image_size": 64, "head_width": 32}],
+    ids=["transformer", "convolutions"],
+)
+def test_a_kept_tower_answers_like_torch(tmp_path: Path, vision: dict[str, Any]) -> None:
+    encoder = load_open_clip(str(save_tiny_model(tmp_path / "m", vision_cfg=vision)), device="cpu")
+    assert open_image_tower(encoder.fingerprint) is None
+    assert keep_image_tower(encoder)
+    tower = open_image_tower(encoder.fingerprint)
+    assert tower is not None
+    assert (tower.fingerprint, tower.image_size) == (encoder.fingerprint, encoder.image_size)
+    pictures = [noise(90, 64, 1), noise(64, 200, 2), noise(30, 20, 3).convert("L")]
+    pixels = np.stack([tower.preprocess(one.convert("RGB")) for one in pictures])
+    np.testing.assert_array_equal(
+        pixels, np.stack([encoder.preprocess(one.convert("RGB")) for one in pictures])
+    )
+    ours, theirs = tower.encode_images(pixels), encoder.encode_images(pixels)
+    assert ours.dtype == np.float32
+    assert np.einsum("nd,nd->n", ours, theirs).min() >= 0.99999
+    np.testing.assert_allclose(ours[:1], tower.encode_images(pixels[:1]), atol=1e-5)
+
+
+def test_a_picture_is_prepared_as_the_model_says(tmp_path: Path) -> None:
+    folder = save_tiny_model(tmp_path / "m")
+    config = json.loads((folder / "open_clip_config.json").read_text())
+    (folder / "open_clip_config.json").write_text(json.dumps({**config, **OBLONG}))
+    encoder = load_open_clip(str(folder), device="cpu")
+    assert keep_image_tower(encoder)
+    tower = open_image_tower(encoder.fingerprint)
+    assert tower is not None
+    picture = noise(200, 40, 5)
+    np.testing.assert_array_equal(tower.preprocess(picture), encoder.preprocess(picture))
+
+
+def test_a_tower_that_disagrees_is_not_kept_and_not_tried_again(
+    tiny: OpenClipEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(image_tower, "MIN_COSINE", 1.1)
+        assert not keep_image_tower(tiny)
+    assert open_image_tower(tiny.fingerprint) is None
+    tried: list[Path] = []
+    monkeypatch.setattr(image_export, "to_onnx", lambda _, path: tried.append(path))
+    assert not keep_image_tower(tiny)
+    assert not tried
+    monkeypatch.setattr(image_tower, "version", lambda _: "1000.0")  # which may know the layer
+    assert not keep_image_tower(tiny)
+    assert tried
+
+
+def test_a_large_tower_is_not_kept_and_only_a_small_one_unasked(
+    tiny: OpenClipEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image_tower, "SMALL_BYTES", 10_000)
+    keep_if_small(tiny)
+    assert open_image_tower(tiny.fingerprint) is None
+    monkeypatch.setattr(image_tower, "MOST_BYTES", 10_000)
+    assert not keep_image_tower(tiny)
+    assert not image_folder(tiny.fingerprint).exists()
+
+
+@pytest.mark.parametrize("name", [SETTINGS, GRAPH, f"{GRAPH}.weights"])
+@pytest.mark.parametrize("size", [0, 100])
+def test_a_damaged_tower_is_not_opened_and_may_be_written_again(
+    tiny: OpenClipEncoder, name: str, size: int
+) -> None:
+    assert keep_image_tower(tiny)
+    file = image_folder(tiny.fingerprint) / name
+    file.write_bytes(file.read_bytes()[:size])
+    assert open_image_tower(tiny.fingerprint) is None
+    assert keep_image_tower(tiny)
+    assert open_image_tower(tiny.fingerprint) is not None
+
+
+@pytest.fixture
+def album(tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Three pictures indexed by a model that is not a small one."""
+    monkeypatch.setattr(image_tower, "SMALL_BYTES", 0)
+    for colour in ("red", "green", "blue"):
+        paint(tmp_path / "album" / f"{colour}.png", colour)
+    with mmsearch.open(tmp_path / "album", create=True) as collection:
+        collection.index([tmp_path / "album"], model=str(tiny_folder), device="cpu")
+    return tmp_path / "album"
+
+
+def run(album: Path, *arguments: str) -> tuple[str, bool]:
+    """What the program prints in a new process, and whether it has loaded torch."""
+    code = f"""
+import sys
+from mmsearch import __main__
+sys.argv = ["mmsearch", "--collection", {str(album)!r}, *{list(arguments)!r}]
+try:
+    __main__.main()
+finally:
+    print("torch" in sys.modules, file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout, done.stderr.split()[-1] == "True"
+
+
+def test_the_second_picture_is_answered_without_torch(album: Path) -> None:
+    asked = ("query", "--image", str(album / "green.png"), "--to", "image", "--json")
+    first, torch_first = run(album, *asked)
+    second, torch_second = run(album, *asked)
+    assert (torch_first, torch_second) == (True, False)
+    hits, again = ([json.loads(line) for line in text.splitlines()] for text in (first, second))
+    assert [hit["key"] for hit in again] == [hit["key"] for hit in hits]
+    assert again[0]["key"] == "green.png"
+    for one, other in zip(hits, again, strict=True):
+        assert other["score"] == pytest.approx(one["score"], abs=1e-5)
+
+
+def test_an_index_run_keeps_the_tower_of_a_small_model(album: Path, tiny: OpenClipEncoder) -> None:
+    paint(album / "white.png", "white")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(image_tower, "SMALL_BYTES", 10**9)
+        with mmsearch.open(album) as collection:
+            collection.index([album])
+    assert open_image_tower(tiny.fingerprint) is not None
+    printed, loaded_torch = run(album, "query", "--image", str(album / "white.png"), "--paths")
+    assert printed.splitlines()[0].endswith("white.png")
+    assert not loaded_torch
+
+
+def test_pictures_encoded_in_another_precision_are_searched_in_it(album: Path) -> None:
+    with mmsearch.open(album) as collection:
+        info = collection._catalog.encoder()
+        assert info is not None
+        collection._catalog.spaces.set_precision(info.fingerprint, "int8")
+        collection.search(album / "red.png")
+        assert not collection.keep_image_tower()
