@@ -12,6 +12,7 @@ fast all the time: the ratios to "python, numpy" say more than the milliseconds.
     quick       `mmsearch query WORDS`, as the console script begins it
     remembered  the same words again
     whole       the same through the whole program, without the quick way
+    picture     `mmsearch query --image FILE`, by the image tower that an earlier one has kept
     filter      of the shop: words among a tenth of the items, by a price and a truth
     whole, filter
     torch       open_clip, and an exact search of the same vectors (--torch RUNS, 2)
@@ -51,6 +52,7 @@ from mmsearch.types import Modality
 BATCH = 10_000
 MAIN = "from mmsearch.__main__ import main; main()"
 FILTER = "--where", "price < 50 and sale = true"  # leaves a tenth of the shop
+PICTURE = Path(__file__).parent.parent / "sample_data/photos/red-car-wooden-table.jpg"
 FLOORS = {
     "python": "pass",
     "python, numpy": "import numpy",
@@ -170,7 +172,9 @@ def measure(
         "quick": lambda: python_s(MAIN, "query", next(asked), *place),
         "remembered": lambda: python_s(MAIN, "query", "red car", *place),
         "whole": lambda: python_s(whole, "query", next(asked), *place),
+        "picture": lambda: python_s(MAIN, "query", "--image", str(PICTURE), *place),
     }
+    ways["picture"]()  # a model that is not small has no image tower yet, and torch is loaded
     if shop:
         ways |= {
             "filter": lambda: python_s(MAIN, "query", next(asked), *FILTER, *place),

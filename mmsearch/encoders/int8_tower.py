@@ -33,7 +33,7 @@ def missing() -> str | None:
     absent = onnx_runtime.absent()
     if not absent:
         return None
-    return f"int8 needs {' and '.join(absent)}: pip install 'mmsearch[int8]'"
+    return f"int8 needs {' and '.join(absent)}: pip install {' '.join(absent)}"
 
 
 class Int8Tower:

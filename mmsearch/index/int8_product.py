@@ -1,4 +1,4 @@
-"""Products of matrices in int8, by ONNX Runtime where it is installed (`mmsearch[int8]`).
+"""Products of matrices in int8, by ONNX Runtime where it can be had.
 
 Three to four times as fast as in float32 on processors that have instructions for it, and the same
 integers on every processor.
