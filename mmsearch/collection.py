@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager
-from dataclasses import fields, replace
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -25,16 +23,11 @@ from mmsearch.errors import (
     StorageError,
     UsageError,
 )
+from mmsearch.intake import How, Intake
 from mmsearch.layout import CATALOG, DIRECTORY, Layout, find_collection
-from mmsearch.loading import (
-    CACHED_TEXTS,
-    Encoders,
-    require_device,
-    require_same,
-    settle_precision,
-)
+from mmsearch.loading import CACHED_TEXTS, Encoders
 from mmsearch.search.defaults import Defaults
-from mmsearch.search.request import validate
+from mmsearch.search.request import as_query
 from mmsearch.status import Status
 from mmsearch.stored_vectors import StoredVectors
 from mmsearch.types import (
@@ -44,13 +37,10 @@ from mmsearch.types import (
     IndexReport,
     Modality,
     OnProgress,
-    PreciseEncoder,
-    Progress,
     Query,
     ReindexReport,
     Target,
     Term,
-    TextEncoder,
     UpdateReport,
     WantedPrecision,
 )
@@ -58,11 +48,8 @@ from mmsearch.types import (
 if TYPE_CHECKING:
     from PIL import Image
 
-    from mmsearch.ingest.run import Ingest
     from mmsearch.ranking.rocchio import Concept
     from mmsearch.types import Vectors
-
-DEFAULT_MODEL = "mini"
 
 __all__ = ["CheckReport", "Collection", "Status", "find_collection", "open"]
 
@@ -136,6 +123,7 @@ class Collection:
         given = () if encoder is None else encoder if isinstance(encoder, Sequence) else (encoder,)
         self._encoders = Encoders(given, cached_texts)
         self._answers = Answers(self._catalog, self._layout, self._encoders)
+        self._intake = Intake(self._catalog, self._layout, self._encoders, self._answers)
 
     def __enter__(self) -> Self:
         return self
@@ -175,22 +163,12 @@ class Collection:
         LockedError, ModelError, StorageError, UsageError; a bad file is a line in the report, not
         an error.
         """
-        from mmsearch.ingest.kept import drop_unused_pictures
-
         if isinstance(paths, str | Path):
             paths = [paths]
         if not paths:
             raise UsageError("nothing to index: name at least one folder or file")
-        require_device(device)
-        with self._ingesting(
-            model, device, batch_size, workers, url_hosts, on_progress, precision
-        ) as (run, notes, note):
-            report = run.run([Path(path) for path in paths], allow_empty=allow_empty)
-            if report.added or report.changed:
-                _note_mixed(self._catalog.attribute_types(), note)
-            drop_unused_pictures(run.replaced, self._catalog, self._layout)
-            self._answers.save_old_snapshots(on_progress)
-        return replace(report, notes=tuple(notes))
+        how = How(device, batch_size, workers, precision, on_progress)
+        return self._intake.index(paths, model, how, allow_empty=allow_empty, url_hosts=url_hosts)
 
     def upsert(
         self,
@@ -214,19 +192,8 @@ class Collection:
         A row that fails is a line in the report and leaves its item as it was. No later `index`
         misses these items: only `remove` forgets them. Raises as `index` does.
         """
-        from mmsearch.ingest.kept import drop_unused_pictures
-        from mmsearch.ingest.rows import rows_to_items
-
-        with self._ingesting(model, device, batch_size, workers, url_hosts, on_progress) as (
-            run,
-            notes,
-            _,
-        ):
-            kept: set[bytes] = set()
-            report = run.take(rows_to_items(rows, self._layout, kept))
-            drop_unused_pictures(kept | run.replaced, self._catalog, self._layout)
-            self._answers.save_old_snapshots(on_progress)
-        return replace(report, notes=tuple(notes))
+        how = How(device, batch_size, workers, on_progress=on_progress)
+        return self._intake.upsert(rows, model, how, url_hosts=url_hosts)
 
     def update(self, attributes: Mapping[str, Mapping[str, Any]]) -> UpdateReport:
         """Set attributes of items by key, and remove those whose new value is None.
@@ -283,22 +250,8 @@ class Collection:
 
         Raises NoCollectionError, ModelError, LockedError, StorageError.
         """
-        notes, note = _notes(on_progress)
-        own = self._info()
-        if not isinstance(model, str):
-            self._encoders.add(model)
-        name = self._encoders.lasting_name(model) if isinstance(model, str) else model.name
-        encoder = self._encoders.load(name, device, batch_size, note)
-        target = EncoderInfo(name, encoder.fingerprint, encoder.dim)
-        if target.fingerprint == own.fingerprint:
-            note(f"the collection is encoded by {own.name} already, and {name} is the same model")
-            return ReindexReport(own.name, switched=True, notes=tuple(notes))
-        self._encoders.keep_towers(encoder)
-        self._settled(encoder, precision, note)
-        report = self._move(target, lambda: encoder, workers, allow_missing, on_progress)
-        if precision is not None:
-            self._keep_precision(encoder)
-        return replace(report, notes=tuple(notes))
+        how = How(device, batch_size, workers, precision, on_progress)
+        return self._intake.reindex(self._info(), model, how, allow_missing=allow_missing)
 
     def rollback(
         self,
@@ -314,20 +267,8 @@ class Collection:
         Only items that came in since are encoded. Raises UsageError when no previous model is
         kept, ModelError when such items are there and it cannot be loaded, and LockedError.
         """
-        notes, note = _notes(on_progress)
-        target = self._catalog.spaces.previous()
-        if target is None:
-            raise UsageError(
-                "there is no previous model to go back to: none was left, or it was dropped"
-            )
-        report = self._move(
-            target,
-            lambda: self._settled(self._encoders.of(target, device, batch_size, note), None, note),
-            workers,
-            allow_missing,
-            on_progress,
-        )
-        return replace(report, notes=tuple(notes))
+        how = How(device, batch_size, workers, on_progress=on_progress)
+        return self._intake.rollback(how, allow_missing=allow_missing)
 
     def drop_old(self) -> tuple[list[str], int]:
         """Delete the vectors of all models but the current one; `rollback` is over then.
@@ -340,31 +281,6 @@ class Collection:
             self._catalog.spaces.drop([encoder.fingerprint for encoder in old])
             freed = self._layout.delete_vectors_except(self._info())
         return [encoder.name for encoder in old], freed
-
-    def _move(
-        self,
-        target: EncoderInfo,
-        load: Callable[[], Encoder],
-        workers: int | None,
-        allow_missing: bool,
-        on_progress: OnProgress | None,
-    ) -> ReindexReport:
-        from mmsearch.ingest.reindex import Reindex
-
-        _require_positive(workers=workers)
-        with self._layout.changing_spaces():
-            run = Reindex(
-                self._catalog,
-                self._layout,
-                target,
-                load,
-                workers=workers,
-                on_progress=on_progress,
-            )
-            return run.run(
-                allow_missing=allow_missing,
-                before_switch=lambda info: self._answers.save_snapshots(on_progress, info),
-            )
 
     # ---- reading
 
@@ -383,7 +299,7 @@ class Collection:
         `k` defaults to 10. `options` are other fields of Query, as in `answer`.
         Raises UsageError, FilterError, ImageError, ItemNotFoundError, ModelError.
         """
-        return self._answers.search([_as_query(query, to, k, options)])[0]
+        return self._answers.search([as_query(query, to, k, options)])[0]
 
     def answer(
         self,
@@ -398,7 +314,7 @@ class Collection:
         `options` are fields of Query: `answer("red shoes", where="price < 50", group=True)`.
         Raises as `search` does.
         """
-        return self._answers.answer(_as_query(query, to, k, options))
+        return self._answers.answer(as_query(query, to, k, options))
 
     def answer_many(self, queries: Sequence[Query]) -> list[Answer | MmsearchError]:
         """`answer` for many queries at once: each one's answer, or the error that it would raise.
@@ -425,7 +341,7 @@ class Collection:
 
         Those that only ask for the nearest vectors go through encoder and index in one batch.
         """
-        return self._answers.search([_as_query(query, to, k, {}) for query in queries])
+        return self._answers.search([as_query(query, to, k, {}) for query in queries])
 
     def suggest(self, prefix: str, *, k: int = 10) -> list[tuple[str, int]]:
         """Titles, tags and other texts that start with `prefix`, with how many items have each.
@@ -473,7 +389,7 @@ class Collection:
         """
         from mmsearch.search.concepts import concept_of
 
-        concept = concept_of(name, _as_query(query, None, None, {}))
+        concept = concept_of(name, as_query(query, None, None, {}))
         keys = [term.item for term in concept.terms if term.item is not None]
         keys += [*concept.liked, *concept.disliked]
         known = self._catalog.by_key(keys)
@@ -554,129 +470,8 @@ class Collection:
 
     # ---- inside
 
-    @contextmanager
-    def _ingesting(
-        self,
-        model: str | None,
-        device: str | None,
-        batch_size: int | None,
-        workers: int | None,
-        url_hosts: Sequence[str],
-        on_progress: OnProgress | None,
-        precision: WantedPrecision | None = None,
-    ) -> Iterator[tuple[Ingest, list[str], Callable[[str], None]]]:
-        """A run under the writer's lock, the notes that it will have made, and what makes one."""
-        from mmsearch.ingest.run import Ingest
-
-        _require_positive(batch_size=batch_size, workers=workers)
-        notes, note = _notes(on_progress)
-        stored = self._catalog.encoder()
-        if model is not None:
-            model = self._encoders.lasting_name(model)
-        if stored and model and model != stored.name:
-            # Another name may be the same weights; only the fingerprint decides.
-            require_same(stored, self._encoders.load(model, device, batch_size, note))
-
-        def load() -> Encoder:
-            own = self._catalog.encoder()
-            if own is not None:
-                encoder = self._encoders.of(own, device, batch_size, note)
-            else:
-                encoder = self._encoders.load(model or DEFAULT_MODEL, device, batch_size, note)
-            self._settled(encoder, precision, note)
-            if own is None:
-                info = EncoderInfo(encoder.name, encoder.fingerprint, encoder.dim)
-                self._catalog.spaces.begin(info)
-            self._encoders.keep_towers(encoder)  # the cache may have been emptied since
-            return encoder
-
-        def text_tower() -> tuple[EncoderInfo, TextEncoder] | None:
-            own = self._catalog.encoder()
-            if own is not None:
-                tower = self._encoders.kept_text_tower(own)
-                return None if tower is None else (own, tower)
-            new = self._encoders.own_text_tower(model or DEFAULT_MODEL)
-            if new is not None:
-                self._catalog.spaces.begin(new[0])
-            return new
-
-        # Whoever says how to encode gets the whole encoder, set up like that.
-        settled = precision is not None or device is not None
-        with self._layout.writing():
-            run = Ingest(
-                self._catalog,
-                self._layout,
-                load,
-                text_tower=(lambda: None) if settled else text_tower,
-                workers=workers,
-                url_hosts=url_hosts,
-                on_progress=on_progress,
-            )
-            yield run, notes, note
-            if precision is not None and run.encoder is not None:
-                self._keep_precision(run.encoder)
-
-    def _settled(
-        self, encoder: Encoder, wanted: WantedPrecision | None, note: Callable[[str], None]
-    ) -> Encoder:
-        """`encoder` in the precision `wanted`, or in that of its space."""
-        own = self._catalog.spaces.precision(encoder.fingerprint)
-        return settle_precision(encoder, wanted, own, note)
-
-    def _keep_precision(self, encoder: Encoder) -> None:
-        """Later runs, and queries by picture, go on with what somebody chose."""
-        if isinstance(encoder, PreciseEncoder) and encoder.precision is not None:
-            self._catalog.spaces.set_precision(encoder.fingerprint, encoder.precision)
-
     def _info(self) -> EncoderInfo:
         info = self._catalog.encoder()
         if info is None:
             raise NoCollectionError(f"{self.path} holds nothing yet: run `mmsearch index PATH`")
         return info
-
-
-def _as_query(
-    query: str | Path | Image.Image | Query,
-    to: Target | None,
-    k: int | None,
-    options: Mapping[str, Any],
-) -> Query:
-    """Raises UsageError for what no query has, or for a query that can have no answer."""
-    if not isinstance(query, Query):
-        term = Term(text=query) if isinstance(query, str) else Term(image=query)
-        query = Query((term,))
-    known = {field.name for field in fields(Query)}
-    unknown = next((name for name in options if name not in known), None)
-    if unknown is not None:
-        raise UsageError(f"a query has no {unknown!r}: it has {', '.join(sorted(known))}")
-    whole = replace(query, to=to or query.to, k=query.k if k is None else k, **options)
-    validate(whole)
-    return whole
-
-
-def _notes(on_progress: OnProgress | None) -> tuple[list[str], Callable[[str], None]]:
-    """A list, and what adds a note to it and tells `on_progress` at once."""
-    notes: list[str] = []
-
-    def note(message: str) -> None:
-        notes.append(message)
-        if on_progress:
-            on_progress(Progress(f"note: {message}"))
-
-    return notes, note
-
-
-def _note_mixed(types: Mapping[str, Set[str]], note: Callable[[str], None]) -> None:
-    for name, of_name in sorted(types.items()):
-        mixed = sorted(of_name & {"boolean", "number", "string"})
-        if len(mixed) > 1:
-            note(
-                f"{name!r} is a {' in some items, a '.join(mixed)} in others: a filter finds those "
-                "of the type that it compares with; give all cells of the column one type"
-            )
-
-
-def _require_positive(**numbers: int | None) -> None:
-    for name, number in numbers.items():
-        if number is not None and number < 1:
-            raise UsageError(f"{name} must be at least 1, not {number}")

@@ -55,9 +55,10 @@ ARROWS = {
     "search": GROUND
     | {"images", "encoders", "catalog", "index", "models", "filters", "columns"}
     | {"ranking", "durable", "pool", "stages"},
+    "intake": GROUND | {"answers", "catalog", "ingest", "layout", "loading"},
     "collection": GROUND
     | {"ingest", "search", "scan", "catalog", "layout", "loading", "check", "status", "answers"}
-    | {"ranking", "stored_vectors"},
+    | {"intake", "ranking", "stored_vectors"},
     "evaluation": GROUND
     | {"collection", "catalog", "encoders", "images", "index", "scan", "search", "tables", "pool"}
     | {"models"},

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mmsearch.errors import UsageError
-from mmsearch.types import ENSEMBLE, Membership, Query, Ranking, Sort, Term
+from mmsearch.types import ENSEMBLE, Membership, Query, Ranking, Sort, Target, Term
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 # The largest useful answer; more is a listing, not a search.
 MAX_K = 10_000
@@ -16,6 +21,28 @@ MAX_TERMS = 64
 # Facets, keys to sort by, liked and disliked items, concepts to belong to: each of them.
 MAX_PARTS = 100
 RANKINGS: tuple[Ranking, ...] = ("image", "text", "lexical")
+
+
+def as_query(
+    query: str | Path | Image.Image | Query,
+    to: Target | None,
+    k: int | None,
+    options: Mapping[str, Any],
+) -> Query:
+    """A string is words, and a Path or a Pillow image a picture; `options` are fields of Query.
+
+    Raises UsageError for what no query has, or for a query that can have no answer.
+    """
+    if not isinstance(query, Query):
+        term = Term(text=query) if isinstance(query, str) else Term(image=query)
+        query = Query((term,))
+    known = {field.name for field in fields(Query)}
+    unknown = next((name for name in options if name not in known), None)
+    if unknown is not None:
+        raise UsageError(f"a query has no {unknown!r}: it has {', '.join(sorted(known))}")
+    whole = replace(query, to=to or query.to, k=query.k if k is None else k, **options)
+    validate(whole)
+    return whole
 
 
 def validate(query: Query) -> None:
