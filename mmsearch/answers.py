@@ -71,10 +71,10 @@ class Answers:
         if info is not None:
             self._image_encoder(info)
 
-    def keep_image_tower(self) -> bool:
+    def keep_image_tower(self, on_note: Callable[[str], None]) -> bool:
         """See Collection.keep_image_tower."""
         info = self._catalog.encoder()
-        return info is not None and self._encoders.keep_image_tower(info)
+        return info is not None and self._encoders.keep_image_tower(info, on_note)
 
     def _ask(self, ask: Callable[[Searcher], _T], nothing: _T) -> _T:
         info = self._catalog.encoder()

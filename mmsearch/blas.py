@@ -11,9 +11,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
+from threading import Lock
 
 VARIABLE = "OPENBLAS_NUM_THREADS"
 _ONE = "1"
+
+_limiting = Lock()  # held by the thread that has set the limit
 
 
 def keep_to_one_thread(environment: MutableMapping[str, str]) -> None:
@@ -33,12 +36,19 @@ def lanes() -> int:
 def one_thread() -> Iterator[None]:
     """Products inside have one thread each, whatever the process that we are part of has set.
 
-    Of several threads that are inside at once the first one's limit counts, for all of them.
+    The library has one number for all threads of a process: while one of them is inside, those that
+    come later leave it as it is.
     """
-    if os.environ.get(VARIABLE) == _ONE:  # a query in a new process has no time for more
+    # A query in a new process has no time for more than a look at the variable.
+    if os.environ.get(VARIABLE) == _ONE or not _limiting.acquire(blocking=False):
         yield
         return
-    from threadpoolctl import threadpool_limits
+    try:
+        from threadpoolctl import OpenBLASController, threadpool_limits
 
-    with threadpool_limits(1, "blas"):
-        yield
+        with threadpool_limits(1, "blas"):
+            yield
+        # From 3.8 on only the thread that was the first to set a limit may set others.
+        getattr(OpenBLASController, "clear_controlling_thread", lambda: None)()
+    finally:
+        _limiting.release()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -371,13 +371,14 @@ class Collection:
         """
         self._answers.load_image_tower()
 
-    def keep_image_tower(self) -> bool:
+    def keep_image_tower(self, on_note: Callable[[str], None] = lambda _: None) -> bool:
         """Write what answers queries by picture without torch in processes to come.
 
-        To the user's cache, once for each model, which takes seconds. False: no query has needed
-        torch for a picture, or the model has no such form.
+        To the user's cache, once for each model, which takes seconds; `on_note` hears of it before
+        it begins. False: no query has needed torch for a picture, the model has no such form, or
+        disk or memory have no room for it.
         """
-        return self._answers.keep_image_tower()
+        return self._answers.keep_image_tower(on_note)
 
     # ---- concepts
 

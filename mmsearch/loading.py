@@ -109,16 +109,16 @@ class Encoders:
             self._image[info.fingerprint] = self._kept_image_tower(info) or self.of(info)
         return self._image[info.fingerprint]
 
-    def keep_image_tower(self, info: EncoderInfo) -> bool:
+    def keep_image_tower(self, info: EncoderInfo, on_note: Callable[[str], None]) -> bool:
         """Write the image tower of the encoder that a query by picture has loaded, for those of
-        other processes. False: none was loaded, or it has no such form."""
+        other processes. False: none was loaded, or it has no such form, or there is no room."""
         encoder = self._image.get(info.fingerprint)
         if not any(encoder is one for one in self._loaded.values()):
             return False
         from mmsearch.encoders.image_tower import keep_image_tower
         from mmsearch.encoders.open_clip_encoder import OpenClipEncoder
 
-        return isinstance(encoder, OpenClipEncoder) and keep_image_tower(encoder)
+        return isinstance(encoder, OpenClipEncoder) and keep_image_tower(encoder, on_note)
 
     def _kept_image_tower(self, info: EncoderInfo) -> ImageEncoder | None:
         if self._given or info.name in self._loaded:  # it is there, and may be on a GPU

@@ -43,8 +43,12 @@ class Threads:
             while pending and pending[-1].cancel():
                 own.append(waiting[len(pending) - 1]())
                 pending.pop()
+        except BaseException:
+            for one in pending:
+                one.cancel()
+            raise
         finally:
-            wait([one for one in pending if not one.cancel()])
+            wait(pending)
         return [task.result() for task in pending] + own[::-1]
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 
 import numpy as np  # its library of products is what is limited
 import pytest
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import OpenBLASController, threadpool_info, threadpool_limits
 
+from mmsearch import blas
 from mmsearch.blas import VARIABLE, keep_to_one_thread, lanes, one_thread
 
 
@@ -25,6 +28,8 @@ def three_each(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with threadpool_limits(3, "blas"):
         if threads() != {3}:
             pytest.skip(f"NumPy {np.__version__} multiplies with a library that takes no orders")
+        # Or no other thread could set one (threadpoolctl 3.8).
+        getattr(OpenBLASController, "clear_controlling_thread", lambda: None)()
         yield
 
 
@@ -41,6 +46,37 @@ def test_an_error_takes_the_limit_back() -> None:
     with pytest.raises(ZeroDivisionError), one_thread():
         raise ZeroDivisionError
     assert threads() == {3}
+
+
+def test_blocks_that_overlap_in_several_threads_leave_what_was() -> None:
+    first_inside, second_inside, leave = (threading.Event() for _ in range(3))
+    later: list[set[int]] = []
+
+    def first() -> None:
+        with one_thread():
+            first_inside.set()
+            second_inside.wait(10)
+        leave.wait(10)  # alive, which is no reason for others to have no limit
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    assert first_inside.wait(10)
+    with one_thread():
+        assert threads() == {1}
+        second_inside.set()
+        while one_thread_is_limited():
+            time.sleep(0.001)
+    assert threads() == {3}
+    with one_thread():
+        later.append(threads())
+    leave.set()
+    thread.join()
+    assert later == [{1}]
+    assert threads() == {3}
+
+
+def one_thread_is_limited() -> bool:
+    return blas._limiting.locked()
 
 
 def test_who_sets_the_variable_keeps_what_he_set() -> None:

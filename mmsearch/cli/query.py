@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -280,7 +280,8 @@ def query(
             _open(printer, first)
         if image and lent is None:
             sys.stdout.flush()  # the answer is there; the rest is for the next one
-            opened.keep_image_tower()
+            with suppress(KeyboardInterrupt):
+                opened.keep_image_tower(lambda text: typer.echo(f"note: {text}", err=True))
 
 
 def _require_for_many(

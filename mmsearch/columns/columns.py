@@ -76,7 +76,6 @@ class Columns:
 
     One row per item in the order of ids; an item that goes leaves a dead row. `refresh` reads what
     the catalog has changed since. Key, text and path are only loaded when they are asked for.
-    Several threads may read while one refreshes: each reads rows as they are at that moment.
     """
 
     def __init__(self, catalog: Catalog) -> None:

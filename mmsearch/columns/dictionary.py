@@ -92,7 +92,10 @@ class Dictionary:
         keys = _keys(values)
         codes = self._known(keys)
         if unknown := np.flatnonzero(codes == ABSENT).tolist():
-            new = {keys[place]: values[place] for place in unknown}
+            # Of equal values, as 0.0 and -0.0 are, the first one is kept.
+            new: dict[Any, Any] = {}
+            for place in unknown:
+                new.setdefault(keys[place], values[place])
             first = len(self.values)
             self._append(list(new.values()))
             self._codes.update(zip(new, count(first)))

@@ -7,10 +7,12 @@ lie beside it and are memory-mapped. Checked against torch when it is written.
 from __future__ import annotations
 
 import json
+import shutil
 from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,8 +20,11 @@ import numpy as np
 from mmsearch import onnx_runtime
 from mmsearch.encoders.kept_tower import cache_folder, staged
 from mmsearch.encoders.preprocess import Preprocess
+from mmsearch.errors import ModelError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
     from PIL import Image
 
@@ -31,8 +36,12 @@ GRAPH = "image.onnx"
 # Beyond this it is another tower; products added in another order stay above 0.999999.
 MIN_COSINE = 0.9999
 # Of a larger one the file would take more of the disk than its queries are worth.
-MOST_BYTES = 1_500_000_000
+MOST_BYTES = 500_000_000
 SMALL_BYTES = 100_000_000  # written in a second, so that not even the first query has to wait
+# Times the tower's size: its graph is written twice, and was seen to take four times its size.
+DISK, MEMORY = 3, 5
+
+_writing = Lock()  # exporting changes what all of torch does meanwhile
 
 
 class ImageTower:
@@ -48,14 +57,20 @@ class ImageTower:
         self._preprocess = Preprocess.from_cfg(settings["preprocess"])
         self.image_size = max(self._preprocess.size)
         self._session = onnx_runtime.session(str(folder / GRAPH), prepack=False)
+        taken = tuple(self._session.get_inputs()[0].shape[1:])
+        if taken != (*self._preprocess.size, 3):
+            raise ValueError(f"{folder}: pictures of {taken} for {self._preprocess.size}")
+        self._folder = folder
 
     def preprocess(self, image: Image.Image) -> npt.NDArray[np.uint8]:
         """(height, width, 3) uint8 RGB. Raises ImageError."""
         return self._preprocess(image)
 
     def encode_images(self, pixels: Pixels) -> Vectors:
-        """(n, h, w, 3) uint8 -> (n, d) float32 unit rows."""
+        """(n, h, w, 3) uint8 -> (n, d) float32 unit rows. Raises ModelError if it is damaged."""
         rows: Vectors = self._session.run(["rows"], {"pixels": np.ascontiguousarray(pixels)})[0]
+        if not np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-3):
+            raise ModelError(f"the image tower in {self._folder} is damaged: delete that folder")
         return rows
 
 
@@ -72,35 +87,36 @@ def open_image_tower(fingerprint: str) -> ImageTower | None:
     return None
 
 
-def keep_image_tower(encoder: OpenClipEncoder) -> bool:
+def keep_image_tower(encoder: OpenClipEncoder, on_note: Callable[[str], None]) -> bool:
     """Write the tower, and say whether it is there now: complete, and checked against torch.
 
-    Not of a model on another device than the CPU, nor of one beyond MOST_BYTES, nor of one that
-    ONNX Runtime cannot compute, which is kept in mind: it took seconds to see.
+    Not of a model on another device than the CPU, nor of one beyond MOST_BYTES, nor without room
+    for it, nor of one that ONNX Runtime cannot compute, which is kept in mind: it took seconds to
+    see. `on_note` hears of it before it begins.
     """
-    if encoder.device.type != "cpu" or onnx_runtime.absent() or _bytes(encoder) > MOST_BYTES:
-        return False
-    target = image_folder(encoder.fingerprint)
-    if _refused(target) == _tools():
+    if encoder.device.type != "cpu" or onnx_runtime.absent():
         return False
     try:
-        with staged(target) as folder:
+        target = image_folder(encoder.fingerprint)
+        if _refused(target) == _tools() or not _has_room(target, _bytes(encoder)):
+            return False
+        on_note("keeping the model's image tower: the next query by picture needs no torch")
+        with _writing, staged(target) as folder:
             _write(encoder, folder)
             if not _agrees(encoder, ImageTower(folder)):
                 raise ValueError("its vectors are not those of torch")
-    except OSError:
-        return False
-    except Exception:  # noqa: BLE001  exporters raise nearly anything for a layer they do not know
-        with suppress(OSError), staged(target) as folder:
-            (folder / SETTINGS).write_text(json.dumps({"refused": _tools()}), encoding="utf-8")
+    except Exception as error:  # noqa: BLE001  exporters raise nearly anything
+        if not _is_passing(error):
+            with suppress(OSError), staged(target) as folder:
+                (folder / SETTINGS).write_text(json.dumps({"refused": _tools()}), encoding="utf-8")
         return False
     return True
 
 
 def keep_if_small(encoder: OpenClipEncoder) -> None:
-    """`keep_image_tower` of one of SMALL_BYTES, unless that was done, or tried, before."""
-    if _bytes(encoder) <= SMALL_BYTES and not image_folder(encoder.fingerprint).exists():
-        keep_image_tower(encoder)
+    """`keep_image_tower` of one of SMALL_BYTES, unless it is there."""
+    if _bytes(encoder) <= SMALL_BYTES and open_image_tower(encoder.fingerprint) is None:
+        keep_image_tower(encoder, lambda _: None)
 
 
 def _tools() -> str:
@@ -114,6 +130,27 @@ def _refused(folder: Path) -> str | None:
         refused: str | None = json.loads((folder / SETTINGS).read_text("utf-8")).get("refused")
         return refused
     return None
+
+
+def _has_room(folder: Path, size_bytes: int) -> bool:
+    """Whether disk and memory bear the export. Raises OSError."""
+    if size_bytes > MOST_BYTES:
+        return False
+    there = next(one for one in (folder, *folder.parents) if one.exists())
+    if shutil.disk_usage(there).free < DISK * size_bytes:
+        return False
+    with suppress(OSError):  # Linux has it
+        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
+        free = next(int(one.split()[1]) for one in lines if one.startswith("MemAvailable:"))
+        return free * 1024 >= MEMORY * size_bytes
+    return True
+
+
+def _is_passing(error: Exception) -> bool:
+    """Whether it may go well another time: disk or memory were short, or there is no cache."""
+    words = ("alloc", "memory", "mmap", "space", "disk", "home directory")
+    said = str(error).lower()
+    return isinstance(error, OSError | MemoryError) or any(word in said for word in words)
 
 
 def _bytes(encoder: OpenClipEncoder) -> int:

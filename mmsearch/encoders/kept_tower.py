@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 SETTINGS = "text.json"
 WEIGHTS = "text.safetensors"
 TOKENIZER = "tokenizer.json"
+_LEFT_S = 3600  # nobody writes that long
 
 
 def cache_folder() -> Path:
@@ -113,8 +114,13 @@ def staged(target: Path) -> Iterator[Path]:
     # Who only reads a tower is in a hurry.
     import shutil
     import tempfile
+    import time
 
     target.parent.mkdir(parents=True, exist_ok=True)
+    for left in target.parent.glob(".writing-*"):  # of processes that were ended meanwhile
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > _LEFT_S:
+                shutil.rmtree(left)
     staging = Path(tempfile.mkdtemp(prefix=".writing-", dir=target.parent))
     old = staging.with_name(f"{staging.name}-old")
     try:

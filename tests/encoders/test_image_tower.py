@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -23,11 +24,16 @@ from mmsearch.encoders.image_tower import (
     open_image_tower,
 )
 from mmsearch.encoders.open_clip_encoder import OpenClipEncoder, load_open_clip
+from mmsearch.errors import ModelError
 from tests.support import paint
 
 from .conftest import VISION_CFG, save_tiny_model
 
 OBLONG = {"preprocess_cfg": {"size": [64, 64], "resize_mode": "longest", "fill_color": 40}}
+
+
+def silent(_: str) -> None:
+    """Hears nothing."""
 
 
 def noise(width: int, height: int, seed: int) -> Image.Image:
@@ -48,7 +54,7 @@ def tiny(tiny_folder: Path) -> OpenClipEncoder:
 def test_a_kept_tower_answers_like_torch(tmp_path: Path, vision: dict[str, Any]) -> None:
     encoder = load_open_clip(str(save_tiny_model(tmp_path / "m", vision_cfg=vision)), device="cpu")
     assert open_image_tower(encoder.fingerprint) is None
-    assert keep_image_tower(encoder)
+    assert keep_image_tower(encoder, silent)
     tower = open_image_tower(encoder.fingerprint)
     assert tower is not None
     assert (tower.fingerprint, tower.image_size) == (encoder.fingerprint, encoder.image_size)
@@ -68,7 +74,7 @@ def test_a_picture_is_prepared_as_the_model_says(tmp_path: Path) -> None:
     config = json.loads((folder / "open_clip_config.json").read_text())
     (folder / "open_clip_config.json").write_text(json.dumps({**config, **OBLONG}))
     encoder = load_open_clip(str(folder), device="cpu")
-    assert keep_image_tower(encoder)
+    assert keep_image_tower(encoder, silent)
     tower = open_image_tower(encoder.fingerprint)
     assert tower is not None
     picture = noise(200, 40, 5)
@@ -80,14 +86,14 @@ def test_a_tower_that_disagrees_is_not_kept_and_not_tried_again(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(image_tower, "MIN_COSINE", 1.1)
-        assert not keep_image_tower(tiny)
+        assert not keep_image_tower(tiny, silent)
     assert open_image_tower(tiny.fingerprint) is None
     tried: list[Path] = []
     monkeypatch.setattr(image_export, "to_onnx", lambda _, path: tried.append(path))
-    assert not keep_image_tower(tiny)
+    assert not keep_image_tower(tiny, silent)
     assert not tried
     monkeypatch.setattr(image_tower, "version", lambda _: "1000.0")  # which may know the layer
-    assert not keep_image_tower(tiny)
+    assert not keep_image_tower(tiny, silent)
     assert tried
 
 
@@ -98,8 +104,85 @@ def test_a_large_tower_is_not_kept_and_only_a_small_one_unasked(
     keep_if_small(tiny)
     assert open_image_tower(tiny.fingerprint) is None
     monkeypatch.setattr(image_tower, "MOST_BYTES", 10_000)
-    assert not keep_image_tower(tiny)
+    assert not keep_image_tower(tiny, silent)
     assert not image_folder(tiny.fingerprint).exists()
+
+
+@pytest.mark.parametrize(
+    "shortage",
+    [
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("[enforce fail at inline_container.cc] file write: No space left on device"),
+        MemoryError(),
+        OSError("disk quota"),
+    ],
+)
+def test_what_was_short_once_is_no_reason_not_to_try_again(
+    tiny: OpenClipEncoder, monkeypatch: pytest.MonkeyPatch, shortage: Exception
+) -> None:
+    def fails(_: OpenClipEncoder, __: Path) -> None:
+        raise shortage
+
+    with monkeypatch.context() as patch:
+        patch.setattr(image_export, "to_onnx", fails)
+        assert not keep_image_tower(tiny, silent)
+    assert keep_image_tower(tiny, silent)
+
+
+@pytest.mark.parametrize("name", ["DISK", "MEMORY"])
+def test_without_room_on_disk_or_in_memory_it_is_not_begun(
+    tiny: OpenClipEncoder, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    if name == "MEMORY" and not Path("/proc/meminfo").exists():
+        pytest.skip("only Linux says how much memory there is")
+    monkeypatch.setattr(image_tower, name, 1e12)
+    told: list[str] = []
+    assert not keep_image_tower(tiny, told.append)
+    assert not told
+    assert not image_folder(tiny.fingerprint).exists()
+
+
+def test_without_a_cache_nothing_is_kept(
+    tiny: OpenClipEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nowhere(_: str) -> Path:
+        raise RuntimeError("Could not determine home directory.")  # as pathlib says it
+
+    monkeypatch.setattr(image_tower, "image_folder", nowhere)
+    keep_if_small(tiny)
+    assert not keep_image_tower(tiny, silent)
+    assert open_image_tower(tiny.fingerprint) is None
+
+
+def test_what_a_process_left_that_was_ended_is_deleted_later(tiny: OpenClipEncoder) -> None:
+    folder = image_folder(tiny.fingerprint).parent
+    old, new = folder / ".writing-old", folder / ".writing-new"
+    for one in (old, new):
+        one.mkdir(parents=True)
+        (one / "plain.onnx").write_bytes(b"half")
+    os.utime(old, (0, 0))
+    assert keep_image_tower(tiny, silent)
+    assert not old.exists()
+    assert new.exists()  # which somebody may be writing
+
+
+def test_other_weights_of_the_same_size_are_an_error_that_names_them(tiny: OpenClipEncoder) -> None:
+    assert keep_image_tower(tiny, silent)
+    weights = image_folder(tiny.fingerprint) / f"{GRAPH}.weights"
+    weights.write_bytes(bytes(weights.stat().st_size))
+    tower = open_image_tower(tiny.fingerprint)
+    assert tower is not None
+    with pytest.raises(ModelError, match=rf"{tiny.fingerprint} is damaged: delete"):
+        tower.encode_images(tower.preprocess(noise(64, 64, 1))[None])
+
+
+def test_settings_that_do_not_fit_the_graph_are_not_opened(tiny: OpenClipEncoder) -> None:
+    assert keep_image_tower(tiny, silent)
+    file = image_folder(tiny.fingerprint) / SETTINGS
+    settings = json.loads(file.read_text())
+    settings["preprocess"]["size"] = [32, 32]
+    file.write_text(json.dumps(settings))
+    assert open_image_tower(tiny.fingerprint) is None
 
 
 @pytest.mark.parametrize("name", [SETTINGS, GRAPH, f"{GRAPH}.weights"])
@@ -107,11 +190,11 @@ def test_a_large_tower_is_not_kept_and_only_a_small_one_unasked(
 def test_a_damaged_tower_is_not_opened_and_may_be_written_again(
     tiny: OpenClipEncoder, name: str, size: int
 ) -> None:
-    assert keep_image_tower(tiny)
+    assert keep_image_tower(tiny, silent)
     file = image_folder(tiny.fingerprint) / name
     file.write_bytes(file.read_bytes()[:size])
     assert open_image_tower(tiny.fingerprint) is None
-    assert keep_image_tower(tiny)
+    keep_if_small(tiny)
     assert open_image_tower(tiny.fingerprint) is not None
 
 
