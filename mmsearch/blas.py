@@ -43,12 +43,12 @@ def one_thread() -> Iterator[None]:
     if os.environ.get(VARIABLE) == _ONE or not _limiting.acquire(blocking=False):
         yield
         return
-    try:
-        from threadpoolctl import OpenBLASController, threadpool_limits
+    from threadpoolctl import OpenBLASController, threadpool_limits
 
+    try:
         with threadpool_limits(1, "blas"):
             yield
+    finally:
         # From 3.8 on only the thread that was the first to set a limit may set others.
         getattr(OpenBLASController, "clear_controlling_thread", lambda: None)()
-    finally:
         _limiting.release()

@@ -27,7 +27,7 @@ from mmsearch.intake import How, Intake
 from mmsearch.layout import CATALOG, DIRECTORY, Layout, find_collection
 from mmsearch.loading import CACHED_TEXTS, Encoders
 from mmsearch.search.defaults import Defaults
-from mmsearch.search.request import as_query
+from mmsearch.search.request import as_query, require_list
 from mmsearch.status import Status
 from mmsearch.stored_vectors import StoredVectors
 from mmsearch.types import (
@@ -192,6 +192,9 @@ class Collection:
         A row that fails is a line in the report and leaves its item as it was. No later `index`
         misses these items: only `remove` forgets them. Raises as `index` does.
         """
+        if isinstance(rows, Mapping):
+            raise UsageError("rows: give a list of rows, as [{...}], not one row alone")
+        require_list("rows", rows)
         how = How(device, batch_size, workers, on_progress=on_progress)
         return self._intake.upsert(rows, model, how, url_hosts=url_hosts)
 
@@ -204,6 +207,8 @@ class Collection:
         """
         from mmsearch.ingest.attributes import update_attributes
 
+        if not isinstance(attributes, Mapping):
+            raise UsageError('attributes: give them by key, as {"P001": {"price": 9.5}}')
         with self._layout.writing():
             return update_attributes(self._catalog, attributes)
 
@@ -214,6 +219,7 @@ class Collection:
         """
         from mmsearch.ingest.kept import drop_unused_pictures
 
+        require_list("keys", keys)
         with self._layout.writing():
             found = self._catalog.by_key(keys)
             for key in keys:
@@ -341,6 +347,7 @@ class Collection:
 
         Those that only ask for the nearest vectors go through encoder and index in one batch.
         """
+        require_list("queries", queries)
         return self._answers.search([as_query(query, to, k, {}) for query in queries])
 
     def suggest(self, prefix: str, *, k: int = 10) -> list[tuple[str, int]]:

@@ -22,14 +22,21 @@ def threads() -> set[int]:
     return {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"}
 
 
+def let_any_thread_set_limits() -> None:
+    """From threadpoolctl 3.8 on the first one to set one is the only one that may."""
+    clear = getattr(OpenBLASController, "clear_controlling_thread", None)
+    if clear is not None:
+        clear(force=True)
+
+
 @pytest.fixture(autouse=True)
 def three_each(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.delenv(VARIABLE, raising=False)
+    let_any_thread_set_limits()  # whatever tests before have left
     with threadpool_limits(3, "blas"):
         if threads() != {3}:
             pytest.skip(f"NumPy {np.__version__} multiplies with a library that takes no orders")
-        # Or no other thread could set one (threadpoolctl 3.8).
-        getattr(OpenBLASController, "clear_controlling_thread", lambda: None)()
+        let_any_thread_set_limits()
         yield
 
 

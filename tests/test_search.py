@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -528,6 +528,52 @@ def test_bad_input_is_a_clear_error(
 ) -> None:
     with pytest.raises(error, match=said):
         shop.answer(query)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"to": "img"}, "to is one of image, text, both, not 'img'"),
+        ({"mode": "lexcial"}, "mode is one of vector, lexical, hybrid, not 'lexcial'"),
+        ({"fusion": "sum"}, "fusion is one of rank, relevance, not 'sum'"),
+        ({"k": "3"}, "k must be a whole number, not '3'"),
+        ({"k": 2.5}, "k must be a whole number, not 2.5"),
+        ({"exclude": "P001"}, r"exclude: give a list, as \['P001'\], not str"),
+        ({"facets": "colour"}, r"facets: give a list, as \['colour'\]"),
+        ({"sort": ("price",)}, "sort holds objects of the type Sort, not str"),
+        ({"liked": 3}, r"liked: give a list, as \[3\], not int"),
+    ],
+)
+def test_option_of_a_wrong_kind_is_refused_with_what_it_should_be(
+    shop: mmsearch.Collection, options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        shop.answer("red", **options)
+
+
+@pytest.mark.parametrize("query", [3, b"x", ["a"], np.zeros((4, 4, 3), np.uint8)])
+def test_what_is_no_query_is_told_what_one_is(shop: mmsearch.Collection, query: Any) -> None:
+    with pytest.raises(UsageError, match="a picture is a path or a Pillow image, not "):
+        shop.search(query)
+    with pytest.raises(UsageError, match="text is a string, not int"):
+        shop.answer(Query((Term(text=cast("str", 3)),)))
+
+
+def test_numbers_of_numpy_are_numbers(shop: mmsearch.Collection) -> None:
+    assert len(shop.search("red", k=cast("int", np.int64(2)))) == 2
+
+
+def test_one_string_is_no_list_of_them(shop: mmsearch.Collection) -> None:
+    count = shop.status().items
+    with pytest.raises(UsageError, match=r"keys: give a list, as \['P1'\], not str"):
+        shop.remove("P1")
+    with pytest.raises(UsageError, match="queries: give a list"):
+        shop.search_many("red")
+    with pytest.raises(UsageError, match="rows: give a list of rows"):
+        shop.upsert(cast("Any", {"key": "a", "text": "red"}))
+    with pytest.raises(UsageError, match="attributes: give them by key"):
+        shop.update(cast("Any", [{"key": "a", "price": 3}]))
+    assert shop.status().items == count
 
 
 def test_unknown_option_names_those_that_there_are(shop: mmsearch.Collection) -> None:

@@ -224,7 +224,8 @@ class _Reader:
             key, path, text, group, attributes = found[4:]
             share = None if share is None else round(share, 4)
             told = json.loads(attributes)
-            hits.append(QuickHit(rank, round(score, 6), key, kind, path, text, group, told, share))
+            score = round(score, 6) + 0.0  # as search.hits has it
+            hits.append(QuickHit(rank, score, key, kind, path, text, group, told, share))
         return hits
 
 

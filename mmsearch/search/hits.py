@@ -12,7 +12,7 @@ def hit_of(rank: int, score: float, item: StoredItem, modality: Modality, **more
     """`item` as an answer; `more` are further fields of the hit."""
     return Hit(
         rank,
-        round(score, 6),
+        round(score, 6) + 0.0,  # of -0.0 nobody knows what it means
         item.key,
         modality,
         item.path,

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import operator
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from mmsearch.errors import UsageError
-from mmsearch.types import ENSEMBLE, Membership, Query, Ranking, Sort, Target, Term
+from mmsearch.types import (
+    ENSEMBLE,
+    Fusion,
+    Membership,
+    Mode,
+    Query,
+    Ranking,
+    Sort,
+    Target,
+    Term,
+)
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -21,6 +32,16 @@ MAX_TERMS = 64
 # Facets, keys to sort by, liked and disliked items, concepts to belong to: each of them.
 MAX_PARTS = 100
 RANKINGS: tuple[Ranking, ...] = ("image", "text", "lexical")
+CHOICES: dict[str, Any] = {"to": Target, "mode": Mode, "fusion": Fusion}
+LISTS: dict[str, type] = {
+    "terms": Term,
+    "liked": str,
+    "disliked": str,
+    "within": Membership,
+    "exclude": str,
+    "sort": Sort,
+    "facets": str,
+}
 
 
 def as_query(
@@ -40,13 +61,17 @@ def as_query(
     unknown = next((name for name in options if name not in known), None)
     if unknown is not None:
         raise UsageError(f"a query has no {unknown!r}: it has {', '.join(sorted(known))}")
-    whole = replace(query, to=to or query.to, k=query.k if k is None else k, **options)
+    number = query.k if k is None else k
+    if hasattr(number, "__index__"):
+        number = operator.index(number)  # NumPy's too
+    whole = replace(query, to=to or query.to, k=number, **options)
     validate(whole)
     return whole
 
 
 def validate(query: Query) -> None:
     """Raises UsageError for a query that can have no answer."""
+    _require_types(query)
     require_characters(query)
     if not query.terms and not query.liked and query.where is None:
         raise UsageError("the query is empty: give words, an image or the key of a stored item")
@@ -89,6 +114,41 @@ def validate(query: Query) -> None:
         raise UsageError("a lexical search finds texts: ask for texts or both, not for images")
     if query.weights is not None:
         _validate_weights(query.weights)
+
+
+def require_list(name: str, value: object) -> None:
+    """Raises UsageError for a string where several belong: its characters would be taken for them,
+    and "ab" for two keys."""
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise UsageError(f"{name}: give a list, as [{value!r}], not {type(value).__name__}")
+
+
+def _require_types(query: Query) -> None:
+    for name, kind in CHOICES.items():
+        value = getattr(query, name)
+        if value is not None and value not in get_args(kind):
+            raise UsageError(f"{name} is one of {', '.join(get_args(kind))}, not {value!r}")
+    if not hasattr(query.k, "__index__"):
+        raise UsageError(f"k must be a whole number, not {query.k!r}")
+    for name, kind in LISTS.items():
+        require_list(name, getattr(query, name))
+        for one in getattr(query, name):
+            if not isinstance(one, kind):
+                raise UsageError(
+                    f"{name} holds objects of the type {kind.__name__}, not {type(one).__name__}"
+                )
+    for term in query.terms:
+        _require_term_types(term)
+
+
+def _require_term_types(term: Term) -> None:
+    if not isinstance(term.text, str | None):
+        raise UsageError(f"a term's text is a string, not {type(term.text).__name__}")
+    if not (isinstance(term.image, str | Path | None) or hasattr(term.image, "convert")):
+        raise UsageError(
+            f"a picture is a path or a Pillow image, not {type(term.image).__name__}: "
+            "PIL.Image.fromarray and PIL.Image.open make one"
+        )
 
 
 def require_characters(*values: object) -> None:
