@@ -18,8 +18,12 @@ from mmsearch.blas import VARIABLE, keep_to_one_thread, lanes, one_thread
 
 
 def threads() -> set[int]:
-    """Those of a product, of each library that is loaded."""
-    return {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"}
+    """Those of a product, of each library with one number for all threads, as NumPy's is."""
+    return {
+        one["num_threads"]
+        for one in threadpool_info()
+        if one["user_api"] == "blas" and one.get("threading_layer") != "openmp"
+    }
 
 
 def let_any_thread_set_limits() -> None:
