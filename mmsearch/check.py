@@ -33,6 +33,7 @@ def check(catalog: Catalog, layout: Layout) -> CheckReport:
 def repair(catalog: Catalog, layout: Layout, save_snapshots: Callable[[], None]) -> CheckReport:
     """Forget damaged vectors and rebuild the index snapshots. The caller holds the lock.
 
+    Settings of the indexes that cannot be read are set aside first: the snapshots follow them.
     The files of forgotten vectors are encoded again by the next `index`, or, in a space that does
     not answer queries, by the next `reindex`. Types that attributes had once are forgotten as well.
     """
@@ -41,6 +42,9 @@ def repair(catalog: Catalog, layout: Layout, save_snapshots: Callable[[], None])
     if not problems:
         return CheckReport(())
     repaired = []
+    if _settings_are_damaged(layout):
+        aside = layout.set_index_settings_aside()
+        repaired.append(f"index settings set aside as {aside.name}: the defaults hold")
     for space in catalog.spaces.all():
         bad = [batch.seq for batch in _damaged(space.encoder, catalog, layout)]
         if bad:
@@ -67,6 +71,8 @@ def _problems(catalog: Catalog, layout: Layout) -> tuple[str, ...]:
         problems.append(f"catalog: {verdict}")
     if catalog.words_are_astray():
         problems.append("the words that are searched are not those of the items")
+    if _settings_are_damaged(layout):
+        problems.append(f"the index settings, {layout.index_settings.name}, cannot be read")
     for space in catalog.spaces.all():
         problems += [
             f"vectors {batch.first_row} to {batch.first_row + batch.rows - 1}{_of(space)} "
@@ -82,6 +88,14 @@ def _problems(catalog: Catalog, layout: Layout) -> tuple[str, ...]:
             if layout.snapshots(info, modality).load(catalog.seq()) is None
         ]
     return tuple(problems)
+
+
+def _settings_are_damaged(layout: Layout) -> bool:
+    try:
+        layout.require_index_settings()
+    except CorruptionError:
+        return True
+    return False
 
 
 def _of(space: Space) -> str:

@@ -5,7 +5,7 @@ One at a time, under the writer's lock; the encoder is loaded when something has
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -82,12 +82,14 @@ class Intake:
         allow_empty: bool,
         url_hosts: Sequence[str],
     ) -> IndexReport:
+        from mmsearch.ingest.attributes import notes_of_mixed
         from mmsearch.ingest.kept import drop_unused_pictures
 
         with self._ingesting(model, how, url_hosts) as run:
             report = run.run([Path(path) for path in paths], allow_empty=allow_empty)
             if report.added or report.changed:
-                _note_mixed(self._catalog.attribute_types(), how.note)
+                for note in notes_of_mixed(self._catalog.attribute_types()).values():
+                    how.note(note)
             drop_unused_pictures(run.replaced, self._catalog, self._layout)
             self._answers.save_old_snapshots(how.on_progress)
         return replace(report, notes=tuple(how.notes))
@@ -113,6 +115,7 @@ class Intake:
     def reindex(
         self, own: EncoderInfo, model: str | Encoder, how: How, *, allow_missing: bool
     ) -> ReindexReport:
+        self._layout.require_index_settings()  # the new snapshots follow them
         if not isinstance(model, str):
             self._encoders.add(model)
         name = self._encoders.lasting_name(model) if isinstance(model, str) else model.name
@@ -202,6 +205,8 @@ class Intake:
         # Whoever says how to encode gets the whole encoder, set up like that.
         settled = how.precision is not None or how.device is not None
         with self._layout.writing():
+            # The snapshots at the end follow them: nothing is encoded before an error there.
+            self._layout.require_index_settings()
             run = Ingest(
                 self._catalog,
                 self._layout,
@@ -224,13 +229,3 @@ class Intake:
         """Later runs, and queries by picture, go on with what somebody chose."""
         if isinstance(encoder, PreciseEncoder) and encoder.precision is not None:
             self._catalog.spaces.set_precision(encoder.fingerprint, encoder.precision)
-
-
-def _note_mixed(types: Mapping[str, Set[str]], note: Callable[[str], None]) -> None:
-    for name, of_name in sorted(types.items()):
-        mixed = sorted(of_name & {"boolean", "number", "string"})
-        if len(mixed) > 1:
-            note(
-                f"{name!r} is a {' in some items, a '.join(mixed)} in others: a filter finds those "
-                "of the type that it compares with; give all cells of the column one type"
-            )

@@ -15,6 +15,7 @@ from mmsearch.catalog.read_only import not_writable
 from mmsearch.catalog.records import EncoderInfo
 from mmsearch.catalog.vectors import VectorFile
 from mmsearch.errors import LockedError, StorageError
+from mmsearch.index.goals import Settings, set_aside
 from mmsearch.index.snapshots import Snapshots
 from mmsearch.types import Modality
 
@@ -59,6 +60,11 @@ class Layout:
         """Queries that were saved under a name."""
         return self.root / "concepts.json"
 
+    @property
+    def index_settings(self) -> Path:
+        """What the collection wants of its indexes."""
+        return self.root / "index.json"
+
     def picture(self, digest: bytes) -> Path:
         """The file of one of them."""
         # Without a suffix: a scan of a folder around the collection must not take it for a photo.
@@ -73,8 +79,16 @@ class Layout:
             f"{encoder.fingerprint}-{modality}",
             self.vector_file(encoder),
             oldest=encoder.complete_at,
-            settings_file=self.root / "index.json",
+            settings_file=self.index_settings,
         )
+
+    def require_index_settings(self) -> None:
+        """Raises CorruptionError where the settings of the indexes cannot be read."""
+        Settings.load(self.index_settings)
+
+    def set_index_settings_aside(self) -> Path:
+        """Let the defaults hold; where the settings are now. Raises StorageError."""
+        return set_aside(self.index_settings)
 
     @contextmanager
     def writing(self, timeout_s: float = LOCK_TIMEOUT_S) -> Iterator[None]:

@@ -255,11 +255,15 @@ class ReindexReport:
 
 @dataclass(frozen=True)
 class UpdateReport:
-    """What an update of attributes did; each failure names its key."""
+    """What an update of attributes did; each failure names its key.
+
+    `notes` say which attributes have values of several types since; a server sends none.
+    """
 
     updated: int = 0
     unchanged: int = 0
     failures: tuple[Failure, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

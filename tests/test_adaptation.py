@@ -232,6 +232,7 @@ def test_too_little_to_learn_from_is_told(
     ]
     with pytest.raises(TrainingError, match=match):
         train(Pairs(tuple(pairs), ()), options(base, tmp_path / "m"))
+    assert not (tmp_path / "m").exists()  # nothing was encoded, so nothing is kept
 
 
 def test_a_pair_that_two_groups_repeat_ties_them_together(

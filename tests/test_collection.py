@@ -193,6 +193,40 @@ def test_words_that_are_not_those_of_the_items_are_found_and_repaired(
     assert collection.check().problems == ()
 
 
+def test_index_settings_that_cannot_be_read_are_found_and_set_aside(
+    collection: mmsearch.Collection,
+) -> None:
+    settings = collection.path / "index.json"
+    settings.write_text("junk")
+    (problem,) = collection.check().problems
+    assert problem == "the index settings, index.json, cannot be read"
+    for path in (collection.path / "index").iterdir():
+        path.unlink()
+    report = collection.check(repair=True)
+    assert problem in report.problems
+    assert report.repaired == (
+        "index settings set aside as index.json.damaged: the defaults hold",
+        "index snapshots rebuilt from the catalog",
+    )
+    assert report.remaining == ()
+    assert not settings.exists()
+    assert settings.with_name("index.json.damaged").read_text() == "junk"
+
+
+def test_nothing_is_encoded_before_index_settings_that_cannot_be_read_are_told_of(
+    tmp_path: Path, collection: mmsearch.Collection
+) -> None:
+    (collection.path / "index.json").write_text("junk")
+    (tmp_path / "new.txt").write_text("a new thing")
+    with pytest.raises(CorruptionError, match="cannot be read as index settings"):
+        collection.index([tmp_path / "new.txt"])
+    with pytest.raises(CorruptionError, match="cannot be read as index settings"):
+        collection.upsert([{"key": "new", "text": "a new thing"}])
+    assert collection.status().items == 7
+    with pytest.raises(CorruptionError, match="cannot be read as index settings"):
+        collection.reindex("no such model")
+
+
 def test_damaged_vectors_are_found_forgotten_and_encoded_again(
     collection: mmsearch.Collection, tmp_path: Path
 ) -> None:

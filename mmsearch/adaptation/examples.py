@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,15 +72,17 @@ def prepare(
     Raises TrainingError when too little is left to learn from, StorageError for a full disk.
     """
     places, unreadable = _digests(given.pairs)
+    # Before anything is encoded; pictures that turn out damaged are counted out below.
+    failures = _failures(given, unreadable)
+    _require_enough(_merged(_kept(given, unreadable), places), failures)
     store = FeatureStore(cache / f"{base.fingerprint}-{image_input}")
     first_path = {digest: path for path, digest in reversed(places.items())}
     wanted = list(dict.fromkeys(places.values()))
     reader = _Reader(base, image_input, first_path)
     fill(store, wanted, reader.compute, "pictures", on_progress)
     reasons = unreadable | {p: reader.reasons[d] for p, d in places.items() if d in reader.reasons}
-    failures = [*given.failures]
-    failures += [Failure(p.key, reasons[p.image]) for p in given.pairs if p.image in reasons]
-    kept = [pair for pair in given.pairs if pair.image not in reasons]
+    failures = _failures(given, reasons)
+    kept = _kept(given, reasons)
     merged = _merged(kept, places)
     _require_enough(merged, failures)
     links = list(merged)
@@ -173,6 +175,15 @@ def _digests(pairs: Sequence[Pair]) -> tuple[dict[Path, bytes], dict[Path, str]]
         except MmsearchError as error:
             reasons[path] = str(error)
     return digests, reasons
+
+
+def _kept(given: Pairs, reasons: Mapping[Path, str]) -> list[Pair]:
+    return [pair for pair in given.pairs if pair.image not in reasons]
+
+
+def _failures(given: Pairs, reasons: Mapping[Path, str]) -> list[Failure]:
+    left_out = [pair for pair in given.pairs if pair.image in reasons]
+    return [*given.failures, *(Failure(pair.key, reasons[pair.image]) for pair in left_out)]
 
 
 def _merged(pairs: Sequence[Pair], digests: dict[Path, bytes]) -> dict[Link, float]:

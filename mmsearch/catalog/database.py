@@ -166,9 +166,9 @@ class Database:
             if self._frozen is not None:
                 self._frozen.require_unchanged()
             raise CorruptionError(
-                f"{self.path} is damaged: {getattr(error, 'orig', error)}. Run `mmsearch check "
-                "--repair`; where that does not help, restore it from a backup, or delete the "
-                "collection's directory and index again"
+                f"{self.path} is damaged: {getattr(error, 'orig', error)}. Where `mmsearch check "
+                "--repair` cannot mend it, restore it from a backup, or delete the collection's "
+                "directory and index again"
             ) from error
 
 

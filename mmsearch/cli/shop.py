@@ -67,16 +67,20 @@ def update(
     """
     updated = unchanged = 0
     failures: list[tuple[str, str]] = []
+    notes: list[str] = []
     with open_collection(ctx, collection) as opened:
         for changes, problems in _batches(table):
             report = opened.update(changes)
             updated, unchanged = updated + report.updated, unchanged + report.unchanged
             failures += [*problems, *((one.key, one.reason) for one in report.failures)]
+            notes += report.notes
     if as_json:
         named = [{"key": key, "reason": reason} for key, reason in failures]
         typer.echo(render.to_json({"updated": updated, "unchanged": unchanged, "failures": named}))
     else:
         typer.echo(f"updated {updated}, unchanged {unchanged}, failed {len(failures)}")
+    for note in notes:
+        typer.echo(f"note: {render.visible(note)}", err=True)
     for key, reason in failures:
         typer.echo(f"skipped {render.visible(key)}: {reason}", err=True)
     if failures:

@@ -89,6 +89,18 @@ class Settings:
             ) from error
 
 
+def set_aside(path: Path) -> Path:
+    """Rename a file of settings, so that the defaults hold; its new path. Raises StorageError."""
+    aside = path.with_name(f"{path.name}.damaged")
+    try:
+        return path.replace(aside)
+    except OSError as error:
+        raise StorageError(
+            f"cannot rename {path} to {aside.name}: {error.strerror or error}; fix permissions or "
+            "delete it"
+        ) from error
+
+
 def _renamed(tuned: Mapping[str, Any]) -> Mapping[str, Any]:
     """Codes were of another sort once, with its name."""
     return {**tuned, "kind": "codes"} if tuned["kind"] == "rabitq" else tuned
@@ -96,6 +108,6 @@ def _renamed(tuned: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _unreadable(path: Path, error: Exception) -> CorruptionError:
     return CorruptionError(
-        f"{path} cannot be read as index settings ({error}): delete it, then run `mmsearch tune` "
-        "again or go on with the defaults"
+        f"{path} cannot be read as index settings ({error}): run `mmsearch check --repair`, "
+        "which sets it aside; then run `mmsearch tune` again or go on with the defaults"
     )

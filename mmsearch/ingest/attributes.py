@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from contextlib import suppress
 from itertools import islice
 from typing import Any
@@ -31,8 +31,10 @@ def update_attributes(catalog: Catalog, wanted: Mapping[str, Mapping[str, Any]])
     """Per key, set the named attributes and remove those that are None.
 
     An item changes as a whole, its further pictures with it, or, with a Failure of its key, not
-    at all. The caller holds the writer's lock.
+    at all. The caller holds the writer's lock. The notes name attributes that had values of one
+    type before and have several now.
     """
+    mixed_before = notes_of_mixed(catalog.attribute_types())
     updated = unchanged = 0
     failures: list[Failure] = []
     rest = iter(wanted)
@@ -66,7 +68,25 @@ def update_attributes(catalog: Catalog, wanted: Mapping[str, Mapping[str, Any]])
             unchanged += same
         if changed:
             catalog.set_attributes(changed, were)
-    return UpdateReport(updated, unchanged, tuple(failures))
+    mixed = notes_of_mixed(catalog.attribute_types())
+    if mixed.keys() - mixed_before.keys():
+        catalog.forget_types()  # all values of the old type may be gone
+        mixed = notes_of_mixed(catalog.attribute_types())
+    notes = tuple(note for name, note in mixed.items() if name not in mixed_before)
+    return UpdateReport(updated, unchanged, tuple(failures), notes)
+
+
+def notes_of_mixed(types: Mapping[str, Set[str]]) -> dict[str, str]:
+    """What to say of each attribute that is of several types, by its name, in order."""
+    notes = {}
+    for name, of_name in sorted(types.items()):
+        mixed = sorted(of_name & {"boolean", "number", "string"})
+        if len(mixed) > 1:
+            notes[name] = (
+                f"{name!r} is a {' in some items, a '.join(mixed)} in others: a filter finds those "
+                "of the type that it compares with; give all cells of the column one type"
+            )
+    return notes
 
 
 def _plain(value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,19 @@ def test_damaged_index_is_found_and_repaired(cli: Cli, corpus: Path, tmp_path: P
     assert cli("check", "--repair").exit_code == 0
     assert cli("check").stdout == "no problems found\n"
     assert cli("query", "red").stdout == before
+
+
+def test_repair_of_what_is_no_database_does_not_send_to_itself(
+    cli: Cli, indexed: Path, tmp_path: Path
+) -> None:
+    own = Path(shutil.copytree(indexed / ".mmsearch", tmp_path / ".mmsearch"))
+    with open(own / "catalog.sqlite3", "rb+") as catalog:
+        catalog.write(b"\0" * 200)
+    result = cli("check", "--repair")
+    assert result.exit_code == 1
+    assert "is damaged: file is not a database" in result.stderr
+    assert "Where `mmsearch check --repair` cannot mend it, restore it" in result.stderr
+    assert "un `mmsearch check" not in result.stderr
 
 
 def test_repair_that_leaves_problems_fails_until_they_are_gone(

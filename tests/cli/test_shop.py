@@ -47,6 +47,18 @@ def test_rows_that_fit_no_item_are_named_and_the_others_are_done(cli: Cli, tmp_p
     assert attributes(cli, "red.png") == {"price": 2}
 
 
+def test_a_column_that_comes_to_have_several_types_is_noted(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "prices.csv").write_text("key,price,stock\nred.png,9.5,1\nblue.png,20,2\n")
+    assert "note:" not in cli("update", "prices.csv").stderr
+    (tmp_path / "prices.csv").write_text("key,price,stock\nred.png,n/a,1\n")
+    done = cli("update", "prices.csv")
+    assert done.stdout == "updated 1, unchanged 0, failed 0\n"
+    assert "note: 'price' is a number in some items, a string in others: a filter" in done.stderr
+    assert "'stock'" not in done.stderr
+    (tmp_path / "prices.csv").write_text("key,stock\nred.png,few\nblue.png,many\n")
+    assert "note:" not in cli("update", "prices.csv").stderr  # all stocks are strings now
+
+
 def test_a_text_or_a_picture_is_no_attribute(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("key,title\nred.png,a red disc\n")
     done = cli("update", "rows.csv")

@@ -210,7 +210,7 @@ def test_settings_come_back(tmp_path: Path) -> None:
 def test_settings_that_cannot_be_read_say_what_to_do(tmp_path: Path, text: str) -> None:
     path = tmp_path / "index.json"
     path.write_text(text)
-    with pytest.raises(CorruptionError, match="delete it, then run `mmsearch tune`"):
+    with pytest.raises(CorruptionError, match="run `mmsearch check --repair`, which sets it aside"):
         Settings.load(path)
 
 
