@@ -35,6 +35,8 @@ class Member:
     `size` is (width, height) in pixels; None in an exact group, for a text, and for a picture
     whose file cannot be opened now. `file` is what was compared: the picture, or the file of a
     text; None for a row of a table without it, and for a text that came with a picture.
+    `by_chain`: it is less like the first one than the threshold asks, and only others of the
+    group join the two; so it is not what could go.
     """
 
     key: str
@@ -43,11 +45,12 @@ class Member:
     size: tuple[int, int] | None
     size_bytes: int
     similarity: float
+    by_chain: bool = False
 
 
 @dataclass(frozen=True)
 class Duplicates:
-    """Two or more items that are the same; the first is the one to keep."""
+    """Two or more items that are the same, or joined by such; the first is the one to keep."""
 
     kind: Kind
     members: tuple[Member, ...]
@@ -65,14 +68,15 @@ def find_duplicates(
     Exact: equal files (or texts); the oldest file comes first. Near: different ones that a chain
     of pairs with a cosine of at least `threshold` joins, of each exact group only its first; the
     picture with most pixels (the longest text) comes first, then the largest and the oldest file.
-    So the first of each group may be kept and all others go, whatever the groups share. A file
-    that has several paths (links) is there once, by the path that is no link.
+    So the first of each group may be kept and all others go that are like it (see `to_drop`),
+    whatever the groups share. A file that has several paths (links) is there once, by the path
+    that is no link.
 
     Compares each with each: memory grows with n, time with n^2 (see ranking.duplicates); with
     `exact_only` by digests, and no vector is read.
     Raises NoCollectionError, CorruptionError, UsageError for a threshold outside (0, 1].
     """
-    from mmsearch.ranking.duplicates import duplicate_groups
+    from mmsearch.ranking.duplicates import duplicate_groups, like_first
 
     if exact_only:
         world = _World(collection.sharing_vectors(modality), collection.base, modality)
@@ -88,17 +92,25 @@ def find_duplicates(
                 file = _file(items[row], world)
                 world.sizes[row] = None if file is None else _size(file)
         best_first = sorted(group.ids, key=lambda row: _worth(row, world))
-        cosines = np.minimum(vectors[best_first] @ vectors[best_first[0]], 1.0)
-        found.append(_group("near", best_first, cosines.tolist(), world))
+        cosines, alike = like_first(vectors[best_first], threshold)
+        by_chain = np.logical_not(alike)
+        found.append(_group("near", best_first, cosines.tolist(), by_chain.tolist(), world))
     return found
 
 
 def to_drop(groups: Iterable[Duplicates]) -> list[Member]:
-    """All members but those to keep, each once, and none whose file a kept one needs."""
-    groups = list(groups)
-    others = {member.key: member for group in groups for member in group.members[1:]}
-    first = {group.members[0].key: group.members[0] for group in groups}
-    kept = [member.file for key, member in first.items() if key not in others]
+    """The members that are like the first of their group, each once.
+
+    None that a chain alone joins to it, and none whose file a kept one needs.
+    """
+    members = {member.key: member for group in groups for member in group.members}
+    others = {
+        member.key: member
+        for group in groups
+        for member in group.members[1:]
+        if not member.by_chain
+    }
+    kept = [member.file for key, member in members.items() if key not in others]
     named = {_identity(file) for file in kept if file is not None}
     dropped = []
     for member in others.values():
@@ -134,7 +146,11 @@ def _by_digest(world: _World) -> list[list[int]]:
 
 def _exact(same: Sequence[Sequence[int]], world: _World) -> list[Duplicates]:
     """The groups of `_by_digest`, whose members have one vector."""
-    return [_group("exact", rows, [1.0] * len(rows), world) for rows in same if len(rows) > 1]
+    return [
+        _group("exact", rows, [1.0] * len(rows), [False] * len(rows), world)
+        for rows in same
+        if len(rows) > 1
+    ]
 
 
 def _without_links(rows: Sequence[int], world: _World) -> list[int]:
@@ -199,9 +215,15 @@ def _file(item: StoredItem, world: _World) -> Path | None:
     return file if item.origin is None and file.is_file() else None
 
 
-def _group(kind: Kind, rows: Sequence[int], cosines: Sequence[float], world: _World) -> Duplicates:
+def _group(
+    kind: Kind,
+    rows: Sequence[int],
+    cosines: Sequence[float],
+    by_chain: Sequence[bool],
+    world: _World,
+) -> Duplicates:
     members = []
-    for row, cosine in zip(rows, cosines, strict=True):
+    for row, cosine, chained in zip(rows, cosines, by_chain, strict=True):
         item = world.items[row]
         members.append(
             Member(
@@ -211,6 +233,7 @@ def _group(kind: Kind, rows: Sequence[int], cosines: Sequence[float], world: _Wo
                 world.sizes.get(row),
                 item.stamp.size_bytes,
                 round(cosine, 4),
+                chained,
             )
         )
     return Duplicates(kind, tuple(members))

@@ -154,6 +154,33 @@ def test_groups_are_the_connected_parts_above_the_threshold(tmp_path: Path) -> N
     assert sorted(sorted(names) for _, names in keys(found)) == expected
 
 
+def test_picture_that_only_a_chain_joins_to_the_kept_one_is_not_to_go(tmp_path: Path) -> None:
+    for number, name in enumerate("abc"):  # each a little greener, and smaller
+        paint(tmp_path / f"{name}.png", (250, 20 + 40 * number, 20), size=80 - 10 * number)
+    shutil.copy2(tmp_path / "c.png", tmp_path / "copy.png")
+    with index(tmp_path) as collection:
+        groups = find_duplicates(collection, threshold=0.9)
+    assert keys(groups) == [
+        ("exact", ["c.png", "copy.png"]),
+        ("near", ["a.png", "b.png", "c.png"]),
+    ]
+    near = groups[1].members
+    assert [member.similarity >= 0.9 for member in near] == [True, True, False]
+    assert [member.by_chain for member in near] == [False, False, True]
+    assert [member.key for member in to_drop(groups)] == ["copy.png", "b.png"]
+
+
+def test_file_is_not_to_go_where_it_is_kept_at_the_end_of_a_chain(tmp_path: Path) -> None:
+    paint(tmp_path / "large.png", "red", size=80)
+    paint(tmp_path / "small.png", "red", size=20)
+    with index(tmp_path) as collection:
+        (group,) = find_duplicates(collection)
+    small = group.members[1]
+    chained = replace(small, key="a row with its picture", by_chain=True)
+    assert to_drop([group]) == [small]
+    assert to_drop([replace(group, members=(*group.members, chained))]) == []
+
+
 def test_picture_whose_file_is_gone_is_not_the_one_to_keep(tmp_path: Path) -> None:
     paint(tmp_path / "large.png", "red", size=80)
     paint(tmp_path / "small.png", "red", size=20)

@@ -31,7 +31,9 @@ def duplicates(
     as_json: JsonOption = False,
     paths: Annotated[
         bool,
-        typer.Option("--paths", help="Print the files that could go, all but the first of each."),
+        typer.Option(
+            "--paths", help="Print the files that could go: those like the first of their group."
+        ),
     ] = False,
     nul: Annotated[
         bool, typer.Option("-0", help="Like --paths, each ended by a NUL byte, for xargs -0.")
@@ -41,7 +43,9 @@ def duplicates(
     """Find pictures that are there more than once, as they are or saved again.
 
     Groups of equal files come first, the oldest of each on top; then those of different files that
-    show nearly the same, the one with most pixels on top. Nothing is deleted.
+    show nearly the same, the one with most pixels on top. Nothing is deleted. One that is like
+    others of its group, but not enough like the one on top, is marked "by chain": --paths and -0
+    leave it out.
 
     How alike is a cosine of the stored vectors. With the bundled model, 0.95 finds all pictures
     that were saved again at quality 80 or made brighter and 9 of 10 with 5 % cut off, and no two
@@ -94,6 +98,8 @@ def _line(member: Member) -> str:
         parts.append(f"{member.size[0]}x{member.size[1]}")
     if member.file is not None:
         parts.append(render.size(member.size_bytes))
+    if member.by_chain:
+        parts.append("(by chain)")
     return "  ".join(parts)
 
 
@@ -114,6 +120,7 @@ def _group_json(group: Duplicates) -> str:
                     "height": member.size[1] if member.size else None,
                     "size_bytes": member.size_bytes,
                     "similarity": member.similarity,
+                    "by_chain": member.by_chain,
                 }
                 for member in group.members
             ],

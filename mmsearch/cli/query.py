@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import sys
 from contextlib import nullcontext, suppress
 from dataclasses import replace
@@ -380,7 +378,7 @@ def _picture(name: str) -> Image.Image | Path:
 
 
 def _open(printer: Printer, hit: Hit | None) -> None:
-    """Show `hit` in the desktop's usual program, without waiting for it."""
+    """Show `hit` in the desktop's usual program. Raises MmsearchError where it has none."""
     if hit is None:
         raise MmsearchError("nothing found, so there is nothing to open")
     file = printer.file_of(hit)
@@ -388,15 +386,6 @@ def _open(printer: Printer, hit: Hit | None) -> None:
         raise MmsearchError(
             f"{render.visible(hit.key)} is a row of a table: it has no file to open"
         )
-    opener = shutil.which("open" if sys.platform == "darwin" else "xdg-open")
-    if opener is None:
-        raise MmsearchError(
-            f"found no program to open {render.visible(render.near(file))} with: install xdg-utils"
-        )
-    subprocess.Popen(
-        [opener, str(file)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    from mmsearch.cli.desktop import open_file
+
+    open_file(file)

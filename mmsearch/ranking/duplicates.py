@@ -73,6 +73,19 @@ def duplicate_pairs(
         )
 
 
+def like_first(
+    vectors: npt.NDArray[np.floating], threshold: float
+) -> tuple[Vectors, npt.NDArray[np.bool_]]:
+    """The cosine of each row with the first, and whether it is at least `threshold`: both (n,).
+
+    `vectors` (n, d) as in `duplicate_groups`, of one group. A chain may join rows that are less
+    alike than that.
+    """
+    unit = _unit(vectors)
+    cosines: Vectors = unit @ unit[0]
+    return np.minimum(cosines, np.float32(1)), cosines >= _least(threshold)
+
+
 _Hits = tuple["npt.NDArray[np.intp]", "npt.NDArray[np.intp]"]
 
 
@@ -83,7 +96,7 @@ def _blocks(
     each pair of rows once, none with itself."""
     if not 0 < threshold <= 1:
         raise UsageError(f"the threshold of duplicates is above 0 and at most 1, not {threshold}")
-    least = np.float32(threshold - 1e-6)  # the product of two equal rows may fall short of 1
+    least = _least(threshold)
     for first in range(0, len(vectors), block):
         left = _unit(vectors[first : first + block])
         for second in range(first, len(vectors), block):
@@ -96,6 +109,11 @@ def _blocks(
             if len(rows):
                 found = np.minimum(cosines[rows, columns], np.float32(1))
                 yield first, second, (rows, columns), found
+
+
+def _least(threshold: float) -> np.float32:
+    """What a cosine has to reach: the product of two equal rows may fall short of 1."""
+    return np.float32(threshold - 1e-6)
 
 
 def _unit(rows: npt.NDArray[np.floating]) -> Vectors:

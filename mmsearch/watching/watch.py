@@ -6,7 +6,8 @@
 Each run is a whole one of all roots: what a table claims, what was moved and what is missing is
 only known when all of them were seen, and files that did not change cost a `stat` each. So that a
 busy folder is not read without end, a run waits until nothing has changed for a moment, and rests
-at least as long as the run before it took.
+as long as the run before it took, up to a limit. After the first run there is no rest: it is long
+because all was new, not because the folder is busy.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 # A folder in which something changes all the time (a long copy) is indexed this often.
 LONGEST_WAIT_S = 30.0
+LONGEST_REST_S = 30.0
 LOCK_RETRY_S = 2.0
 ROOT_RETRY_S = 10.0
 # Drives inside a root that are unplugged, links, and queues that ran over are noticed by then.
@@ -115,6 +117,7 @@ class _Watch:
         self._index = index
         self._stop = stop
         self._due: float | None = time.monotonic()  # since when there is something to index
+        self._first = True  # no run has been through yet
         self._not_before = 0.0
         self._retry_at = 0.0
         self._waiting = False
@@ -125,7 +128,7 @@ class _Watch:
     def events(self) -> Iterator[Event]:
         try:
             self._changes.wait()  # watching comes first, so that the first run misses nothing
-            yield from self._run(first=True)
+            yield from self._run()
             yield Event("watching", self._roots)
             next_pass = time.monotonic() + FULL_PASS_S
             while not self._stop.is_set():
@@ -143,7 +146,7 @@ class _Watch:
         finally:
             self._changes.close()
 
-    def _run(self, *, first: bool = False) -> Iterator[Event]:
+    def _run(self) -> Iterator[Event]:
         """One index run, and what is to be told of it."""
         usable = [root for root in self._roots if root not in self._unavailable]
         # A table may claim pictures of the other roots: without it they would be items themselves.
@@ -166,9 +169,11 @@ class _Watch:
             if self._stop.is_set():
                 return
             raise
+        first, self._first = self._first, False
         self._waiting = self._none_is_empty = False
         self._due = None
-        self._not_before = time.monotonic() + (time.monotonic() - started)
+        now = time.monotonic()
+        self._not_before = now if first else now + min(now - started, LONGEST_REST_S)
         failures = frozenset(report.failures)
         new = tuple(failure for failure in report.failures if failure not in self._told)
         self._told = failures

@@ -11,9 +11,11 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+import mmsearch
 from mmsearch.cli.app import app
 from tests.cli.conftest import Cli
 from tests.conftest import write_corpus
+from tests.support import ColourEncoder, paint
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +70,26 @@ def test_paths_are_those_that_could_go(cli: Cli, shelf: Path) -> None:
     assert cli("duplicates", "--paths", *there).stdout == expected
     assert cli("duplicates", "-0", *there).stdout == expected.replace("\n", "\0")
     assert cli("duplicates", "--exact", "--paths", *there).stdout == f"{shelf}/copy.png\n"
+
+
+def test_end_of_a_chain_is_shown_as_one_and_is_no_path_that_could_go(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = tmp_path / "photos"
+    for number, name in enumerate("abc"):  # each a little greener, and smaller
+        paint(photos / f"{name}.png", (250, 20 + 40 * number, 20), size=80 - 10 * number)
+    with mmsearch.open(tmp_path, create=True, encoder=ColourEncoder()) as collection:
+        collection.index([photos])
+    monkeypatch.chdir(tmp_path)
+    asked = ("duplicates", "--threshold", "0.9")
+    head, *lines = cli(*asked).stdout.splitlines()
+    assert head == "3 nearly the same"
+    assert [line.endswith("  (by chain)") for line in lines[:3]] == [False, False, True]
+    assert lines[-1] == "1 group; 1 item is there once more"
+    (group,) = (json.loads(line) for line in cli(*asked, "--json").stdout.splitlines())
+    assert [item["by_chain"] for item in group["items"]] == [False, False, True]
+    assert cli(*asked, "--paths").stdout == "photos/b.png\n"
+    assert cli(*asked, "-0").stdout == "photos/b.png\0"
 
 
 def test_rows_of_tables_are_counted_where_only_paths_are_wanted(cli: Cli, tmp_path: Path) -> None:

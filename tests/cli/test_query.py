@@ -179,6 +179,44 @@ def test_open_starts_the_desktops_program_with_the_best_answer(
     assert (tmp_path / "opened").read_text() == str(indexed / "blue.png")
 
 
+def test_opener_that_fails_is_an_error_that_says_what_to_do(
+    cli: Cli, indexed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "open" if sys.platform == "darwin" else "xdg-open"
+    (tmp_path / name).write_text("#!/bin/sh\nexit 3\n")
+    (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.chdir(indexed)
+    result = cli("query", "--like", "blue.png", "--open", "--to", "image")
+    assert result.exit_code == 1
+    assert "blue.png" in result.stdout  # the answer itself is there
+    assert f"{name} could not open blue.png (exit code 3)" in result.stderr
+    assert "--paths" in result.stderr
+
+
+def test_opener_that_is_missing_is_an_error_that_says_what_to_install(
+    cli: Cli, indexed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    result = cli("query", "--like", "blue.png", "--open", "--to", "image", "--collection", indexed)
+    assert result.exit_code == 1
+    assert "install xdg-utils" in result.stderr
+
+
+def test_opener_that_stays_is_not_waited_for(
+    program: Program, indexed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opener = tmp_path / ("open" if sys.platform == "darwin" else "xdg-open")
+    go_on = tmp_path / "go on"
+    os.mkfifo(go_on)
+    opener.write_text(f"#!/bin/sh\nread _ < '{go_on}'\nexit 3\n")
+    opener.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    shown = program("query", "--like", "blue.png", "--open", "--to", "image", cwd=indexed)
+    assert shown.returncode == 0, shown.stderr
+    go_on.write_text("\n")  # the opener is still there to read it, and ends
+
+
 def test_environment_names_the_collection(
     cli: Cli, indexed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

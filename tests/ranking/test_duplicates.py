@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmsearch.errors import UsageError
-from mmsearch.ranking.duplicates import duplicate_groups, duplicate_pairs
+from mmsearch.ranking.duplicates import duplicate_groups, duplicate_pairs, like_first
 
 
 def world(n: int, seed: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
@@ -21,6 +21,17 @@ def world(n: int, seed: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.in
     )
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     return rows.astype(np.float32), random.permutation(10 * n)[:n].astype(np.int64)
+
+
+def test_end_of_a_chain_is_less_like_its_first_than_the_threshold() -> None:
+    angles = np.radians([0.0, 15.0, 30.0, 0.0])
+    rows = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float16)
+    (group,) = duplicate_groups(rows, np.arange(4), 0.95)
+    cosines, alike = like_first(rows, 0.95)
+    assert group.ids == (0, 1, 2, 3)
+    assert cosines == pytest.approx(np.cos(angles), abs=1e-3)
+    assert alike.tolist() == [True, True, False, True]
+    assert like_first(rows, 1.0)[1].tolist() == [True, False, False, True]
 
 
 @given(st.integers(1, 40), st.integers(0, 1000), st.sampled_from([0.9, 0.99]), st.integers(1, 50))

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ from filelock import FileLock
 
 import mmsearch
 from mmsearch.errors import RootError, UsageError
-from mmsearch.watching.watch import Event, watch
+from mmsearch.watching.changes import TICK_S
+from mmsearch.watching.watch import LONGEST_REST_S, Event, watch
 from tests.support import ColourEncoder, paint, shop
 
 PATIENCE_S = 60.0  # of a busy machine; a quiet one needs a second
@@ -196,6 +198,47 @@ def test_another_writer_is_waited_for(tmp_path: Path, begin: Callable[..., Watch
         event = watching.until(lambda event: event.kind == "waiting")
         assert "another process is writing" in event.message
     watching.until(ran("added"))
+
+
+def test_long_first_run_is_followed_at_once_and_a_later_one_by_a_bounded_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos, hour = shop(tmp_path / "photos"), 3600.0
+    clock = SimpleNamespace(now=0.0)
+    told: list[set[Path]] = []
+
+    class Told:
+        """Each wait is a tick of the clock, and ends with what was told."""
+
+        def __init__(self, *_: Any, **__: Any) -> None: ...
+
+        def wait(self) -> set[Path]:
+            clock.now += TICK_S
+            return told.pop() if told else set()
+
+        def close(self) -> None: ...
+
+    def takes_an_hour(progress: mmsearch.Progress) -> None:
+        if progress.step == "committed":
+            clock.now += hour
+
+    module = "mmsearch.watching.watch"
+    monkeypatch.setattr(f"{module}.Changes", Told)
+    monkeypatch.setattr(f"{module}.time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(f"{module}.FULL_PASS_S", 100 * hour)
+    waits = []
+    with mmsearch.open(tmp_path, create=True, encoder=ColourEncoder()) as collection:
+        events = watch(collection, [photos], on_progress=takes_an_hour)
+        assert [next(events).kind, next(events).kind] == ["indexed", "watching"]
+        assert clock.now >= hour
+        for name in ("second", "third"):
+            paint(photos / f"{name}.png", "red")
+            told.append({photos})
+            before = clock.now
+            assert ran("added")(next(events))
+            waits.append(clock.now - hour - before)
+    assert waits[0] == 2 * TICK_S  # it is told, and then all is quiet
+    assert waits[1] == pytest.approx(LONGEST_REST_S, abs=TICK_S)
 
 
 def test_stop_ends_a_long_run_after_a_batch_and_what_was_committed_is_kept(tmp_path: Path) -> None:
