@@ -116,9 +116,9 @@ class Encoders:
         if not any(encoder is one for one in self._loaded.values()):
             return False
         from mmsearch.encoders.image_tower import keep_image_tower
-        from mmsearch.encoders.open_clip_encoder import OpenClipEncoder
 
-        return isinstance(encoder, OpenClipEncoder) and keep_image_tower(encoder, on_note)
+        base = _with_tower(encoder)
+        return base is not None and keep_image_tower(base, on_note)
 
     def _kept_image_tower(self, info: EncoderInfo) -> ImageEncoder | None:
         if self._given or info.name in self._loaded:  # it is there, and may be on a GPU
@@ -152,11 +152,11 @@ class Encoders:
         if any(encoder is one for one in self._given):
             return
         from mmsearch.encoders.image_tower import keep_if_small
-        from mmsearch.encoders.open_clip_encoder import OpenClipEncoder
 
         self._keep_text_tower(encoder)
-        if isinstance(encoder, OpenClipEncoder):
-            keep_if_small(encoder)
+        base = _with_tower(encoder)
+        if base is not None:
+            keep_if_small(base)
 
     def _keep_text_tower(self, encoder: Encoder) -> None:
         from mmsearch.encoders.text_tower import export_text_tower, open_text_tower
@@ -181,6 +181,15 @@ class Encoders:
             log.warning("no text tower of %s that runs without torch: loading torch", info.name)
             return self.of(info)
         return tower
+
+
+def _with_tower(encoder: object) -> OpenClipEncoder | None:
+    """The encoder whose image tower can be kept: an adapter's is that of its base."""
+    from mmsearch.encoders.adapted_encoder import AdaptedEncoder
+    from mmsearch.encoders.open_clip_encoder import OpenClipEncoder
+
+    base = encoder.base if isinstance(encoder, AdaptedEncoder) else encoder
+    return base if isinstance(base, OpenClipEncoder) else None
 
 
 def settle_precision(

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmsearch.encoders.image_head import split_tower
+
 if TYPE_CHECKING:
     import torch
 
@@ -16,27 +18,40 @@ if TYPE_CHECKING:
 _OPSET = 17
 
 
-def whole_tower(encoder: OpenClipEncoder) -> torch.nn.Module:
-    """(n, h, w, 3) uint8 pictures in, (n, d) unit rows out, fp32; normalisation is part of it."""
+def whole_tower(encoder: OpenClipEncoder, *, pooled: bool = False) -> torch.nn.Module:
+    """(n, h, w, 3) uint8 pictures in, (n, d) unit rows out, fp32; normalisation is part of it.
+
+    With `pooled` also the (n, p) features that the last projection turns into them, where the
+    architecture has such.
+    """
     import torch
+
+    parts = split_tower(encoder.visual) if pooled else None
 
     class Whole(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.visual: Any = encoder.visual
 
-        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-            features = self.visual(encoder.standardised(pixels))
-            features = features[0] if isinstance(features, tuple) else features
-            return torch.nn.functional.normalize(features, dim=-1)
+        def forward(self, pixels: torch.Tensor) -> Any:
+            batch = encoder.standardised(pixels)
+            if parts is None:
+                features = self.visual(batch)
+                features = features[0] if isinstance(features, tuple) else features
+                return torch.nn.functional.normalize(features, dim=-1)
+            trunk, projection = parts
+            before = trunk(batch)
+            return torch.nn.functional.normalize(projection(before), dim=-1), before
 
     return Whole().eval()
 
 
-def to_onnx(encoder: OpenClipEncoder, path: Path) -> None:
-    """Write `whole_tower`. Raises nearly anything for a layer that the exporter does not know."""
+def to_onnx(encoder: OpenClipEncoder, path: Path, *, pooled: bool = False) -> None:
+    """Write `whole_tower`; its outputs are called rows and pooled. Raises nearly anything for a
+    layer that the exporter does not know."""
     import torch
 
+    names = ["rows", "pooled"] if pooled and encoder.has_pooled_features else ["rows"]
     height, width = encoder.input_size
     example = torch.zeros((2, height, width, 3), dtype=torch.uint8)
     fast = torch.backends.mha.get_fastpath_enabled()
@@ -44,12 +59,12 @@ def to_onnx(encoder: OpenClipEncoder, path: Path) -> None:
     torch.backends.mha.set_fastpath_enabled(False)
     try:
         torch.onnx.export(
-            whole_tower(encoder),
+            whole_tower(encoder, pooled=pooled),
             (example,),
             str(path),
             input_names=["pixels"],
-            output_names=["rows"],
-            dynamic_axes={"pixels": {0: "n"}, "rows": {0: "n"}},
+            output_names=names,
+            dynamic_axes={name: {0: "n"} for name in ("pixels", *names)},
             opset_version=_OPSET,
             dynamo=False,  # the newer exporter needs one more package and does nothing better here
         )

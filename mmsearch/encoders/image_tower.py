@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmsearch import onnx_runtime
-from mmsearch.encoders.kept_tower import cache_folder, staged
+from mmsearch.encoders.adapter import is_adapter, read_adapter
+from mmsearch.encoders.kept_tower import cache_folder, staged, tower_folder
 from mmsearch.encoders.preprocess import Preprocess
 from mmsearch.errors import ModelError
 
@@ -28,9 +29,11 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from PIL import Image
 
+    from mmsearch.encoders.adapter import Adapter
     from mmsearch.encoders.open_clip_encoder import OpenClipEncoder
     from mmsearch.types import Pixels, Vectors
 
+FORMAT = 1
 SETTINGS = "image.json"
 GRAPH = "image.onnx"
 # Beyond this it is another tower; products added in another order stay above 0.999999.
@@ -53,6 +56,8 @@ class ImageTower:
 
     def __init__(self, folder: Path) -> None:
         settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+        if settings["format"] != FORMAT:
+            raise ValueError(f"{folder}: of the format {settings['format']}")
         self.fingerprint: str = settings["fingerprint"]
         self._preprocess = Preprocess.from_cfg(settings["preprocess"])
         self.image_size = max(self._preprocess.size)
@@ -68,10 +73,48 @@ class ImageTower:
 
     def encode_images(self, pixels: Pixels) -> Vectors:
         """(n, h, w, 3) uint8 -> (n, d) float32 unit rows. Raises ModelError if it is damaged."""
-        rows: Vectors = self._session.run(["rows"], {"pixels": np.ascontiguousarray(pixels)})[0]
-        if not np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-3):
-            raise ModelError(f"the image tower in {self._folder} is damaged: delete that folder")
+        (rows,) = self._run(["rows"], pixels)
         return rows
+
+    @property
+    def has_pooled_features(self) -> bool:
+        """Whether `encode_pooled_images` can be had of this architecture."""
+        return len(self._session.get_outputs()) > 1
+
+    def encode_pooled_images(self, pixels: Pixels) -> tuple[Vectors, Vectors]:
+        """What `encode_images` gives, and (n, p) float32 features before the last projection."""
+        rows, pooled = self._run(["rows", "pooled"], pixels)
+        return rows, pooled
+
+    def _run(self, names: list[str], pixels: Pixels) -> list[Vectors]:
+        found: list[Vectors] = self._session.run(names, {"pixels": np.ascontiguousarray(pixels)})
+        if not np.allclose(np.linalg.norm(found[0], axis=1), 1, atol=1e-3):
+            raise ModelError(f"the image tower in {self._folder} is damaged: delete that folder")
+        return found
+
+
+class AdaptedImageTower:
+    """An ImageEncoder over that of the base model. Raises ValueError where that one lacks what the
+    adapter reads."""
+
+    def __init__(self, base: ImageTower, adapter: Adapter) -> None:
+        if not adapter.reuses_images and not base.has_pooled_features:
+            raise ValueError(f"the tower of {adapter.base} has no pooled features")
+        self.fingerprint = adapter.fingerprint
+        self.image_size = base.image_size
+        self._base = base
+        self._adapter = adapter
+
+    def preprocess(self, image: Image.Image) -> npt.NDArray[np.uint8]:
+        """(height, width, 3) uint8 RGB. Raises ImageError."""
+        return self._base.preprocess(image)
+
+    def encode_images(self, pixels: Pixels) -> Vectors:
+        """(n, h, w, 3) uint8 -> (n, d) float32 unit rows. Raises ModelError if it is damaged."""
+        if self._adapter.reuses_images:
+            rows = self._base.encode_images(pixels)
+            return self._adapter.image(rows, rows)
+        return self._adapter.image(*self._base.encode_pooled_images(pixels))
 
 
 def image_folder(fingerprint: str) -> Path:
@@ -79,10 +122,18 @@ def image_folder(fingerprint: str) -> Path:
     return cache_folder() / "images" / fingerprint
 
 
-def open_image_tower(fingerprint: str) -> ImageTower | None:
-    """The tower kept of this very fingerprint; None where there is none that can be used."""
+def open_image_tower(fingerprint: str) -> ImageTower | AdaptedImageTower | None:
+    """The tower kept of this very fingerprint; None where there is none that can be used.
+
+    That of an adapter is the base model's, with the copy of it that stands where its text tower is.
+    """
     with suppress(Exception):  # see ImageTower; torch answers in its place
-        tower = ImageTower(image_folder(fingerprint))
+        tower: ImageTower | AdaptedImageTower
+        if is_adapter(tower_folder(fingerprint)):
+            adapter = read_adapter(tower_folder(fingerprint))
+            tower = AdaptedImageTower(ImageTower(image_folder(adapter.base_fingerprint)), adapter)
+        else:
+            tower = ImageTower(image_folder(fingerprint))
         return tower if tower.fingerprint == fingerprint else None
     return None
 
@@ -162,10 +213,11 @@ def _write(encoder: OpenClipEncoder, folder: Path) -> None:
 
     plain = folder / "plain.onnx"
     with quiet():
-        to_onnx(encoder, plain)
+        to_onnx(encoder, plain, pooled=True)
         onnx_runtime.write_optimised(plain, folder / GRAPH)
     plain.unlink()
     settings = {
+        "format": FORMAT,
         "fingerprint": encoder.fingerprint,
         "preprocess": asdict(Preprocess.from_cfg(encoder.preprocess_cfg)),
     }
@@ -179,9 +231,17 @@ def _agrees(encoder: OpenClipEncoder, tower: ImageTower) -> bool:
 
     pixels = _probes(*encoder.input_size)
     with torch.inference_mode():
-        theirs = whole_tower(encoder)(torch.from_numpy(pixels)).numpy()
-    ours = tower.encode_images(pixels)
-    return bool((np.einsum("nd,nd->n", ours, theirs) >= MIN_COSINE).all())
+        theirs = [whole_tower(encoder)(torch.from_numpy(pixels)).numpy()]
+    ours = [tower.encode_images(pixels)]
+    if tower.has_pooled_features:
+        ours.append(tower.encode_pooled_images(pixels)[1])
+        theirs.append(encoder.encode_pooled_images(pixels)[1])
+    return all(_least_cosine(*both) >= MIN_COSINE for both in zip(ours, theirs, strict=True))
+
+
+def _least_cosine(one: Vectors, other: Vectors) -> float:
+    norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+    return float((np.einsum("nd,nd->n", one, other) / norms).min())
 
 
 def _probes(height: int, width: int) -> npt.NDArray[np.uint8]:

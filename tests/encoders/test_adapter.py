@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from safetensors.numpy import save_file
 
+import mmsearch
 from mmsearch.encoders.adapted_encoder import AdaptedEncoder
 from mmsearch.encoders.adapter import (
     ADAPTER_CONFIG,
@@ -20,6 +22,7 @@ from mmsearch.encoders.adapter import (
     tensors_of,
 )
 from mmsearch.encoders.fingerprint import folder_fingerprint
+from mmsearch.encoders.image_tower import open_image_tower
 from mmsearch.encoders.open_clip_encoder import OpenClipEncoder, load_encoder, load_open_clip
 from mmsearch.encoders.text_tower import export_text_tower, open_text_tower
 from mmsearch.errors import ModelError
@@ -173,6 +176,33 @@ def test_the_text_tower_of_an_adapted_clip_answers_like_torch(
     both = np.einsum("nd,nd->n", tower.encode_texts(TEXTS), adapted.encode_texts(TEXTS))
     assert both.min() >= 0.9999
     assert open_text_tower("0" * 16, str(folder)) is None
+
+
+@pytest.mark.parametrize("image_input", ["embedding", "pooled"])
+def test_the_image_tower_of_an_adapted_clip_answers_like_torch(
+    base: OpenClipEncoder, tmp_path: Path, image_input: ImageInput
+) -> None:
+    width = base.encode_pooled_images(pixels(1))[1].shape[1]
+    inputs = width if image_input == "pooled" else base.dim
+    folder = write_adapter(
+        tmp_path / "a", base.name, base.fingerprint, base.dim, image_input, inputs
+    )
+    for number in range(3):
+        Image.fromarray(pixels(3)[number]).save(tmp_path / f"{number}.png")
+    with mmsearch.open(tmp_path / "c", create=True) as collection:
+        collection.index([tmp_path], model=str(folder), device="cpu")
+    adapted = load_encoder(str(folder), device="cpu")
+    tower = open_image_tower(adapted.fingerprint)
+    assert tower is not None
+    assert tower.fingerprint == adapted.fingerprint != base.fingerprint
+    picture = Image.fromarray(pixels(3)[1])
+    prepared = np.stack([tower.preprocess(picture)] * 2)
+    np.testing.assert_array_equal(prepared[0], adapted.preprocess(picture))
+    np.testing.assert_allclose(
+        tower.encode_images(prepared), adapted.encode_images(prepared), atol=1e-5
+    )
+    with mmsearch.open(tmp_path / "c") as collection:
+        assert collection.search(tmp_path / "1.png", to="image")[0].path == "1.png"
 
 
 def test_a_text_query_of_an_adapted_mini_loads_no_torch(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def test_a_tower_that_disagrees_is_not_kept_and_not_tried_again(
         assert not keep_image_tower(tiny, silent)
     assert open_image_tower(tiny.fingerprint) is None
     tried: list[Path] = []
-    monkeypatch.setattr(image_export, "to_onnx", lambda _, path: tried.append(path))
+    monkeypatch.setattr(image_export, "to_onnx", lambda _, path, pooled: tried.append(path))
     assert not keep_image_tower(tiny, silent)
     assert not tried
     monkeypatch.setattr(image_tower, "version", lambda _: "1000.0")  # which may know the layer
@@ -120,7 +120,7 @@ def test_a_large_tower_is_not_kept_and_only_a_small_one_unasked(
 def test_what_was_short_once_is_no_reason_not_to_try_again(
     tiny: OpenClipEncoder, monkeypatch: pytest.MonkeyPatch, shortage: Exception
 ) -> None:
-    def fails(_: OpenClipEncoder, __: Path) -> None:
+    def fails(_: OpenClipEncoder, __: Path, *, pooled: bool) -> None:
         raise shortage
 
     with monkeypatch.context() as patch:
