@@ -209,7 +209,8 @@ def _bytes(encoder: OpenClipEncoder) -> int:
 
 
 def _write(encoder: OpenClipEncoder, folder: Path) -> None:
-    from mmsearch.encoders.image_export import quiet, to_onnx
+    from mmsearch.encoders.image_export import to_onnx
+    from mmsearch.encoders.silence import quiet
 
     plain = folder / "plain.onnx"
     with quiet():

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmsearch import onnx_runtime
-from mmsearch.encoders.image_export import quiet, to_onnx
+from mmsearch.encoders.image_export import to_onnx
 from mmsearch.encoders.kept_tower import staged
 from mmsearch.encoders.precision import Trial, cpu_name, has_int8_products
+from mmsearch.encoders.silence import quiet
 from mmsearch.errors import ModelError
 
 if TYPE_CHECKING:

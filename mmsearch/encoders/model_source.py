@@ -11,9 +11,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import json
-import logging
 import os
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +20,7 @@ from typing import Any, Literal
 from mmsearch.encoders import hub
 from mmsearch.encoders.adapter import is_adapter
 from mmsearch.encoders.fingerprint import folder_fingerprint, model_fingerprint
+from mmsearch.encoders.silence import quiet
 from mmsearch.encoders.torchvision_shim import import_open_clip
 from mmsearch.errors import MmsearchError, ModelError
 from mmsearch.models.registry import ALIASES, BUNDLED, BUNDLED_FOLDER, is_on_disk
@@ -272,16 +271,12 @@ def _quiet() -> Iterator[None]:
     hub_utils: Any = huggingface_hub.utils
     transformers_logging: Any = transformers.utils.logging
 
-    before = logging.root.manager.disable
     bars = not hub_utils.are_progress_bars_disabled()
-    logging.disable(logging.CRITICAL)  # open_clip logs on the root logger
     hub_utils.disable_progress_bars()
     transformers_logging.disable_progress_bar()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet():
             yield
     finally:
-        logging.disable(before)
         if bars:
             hub_utils.enable_progress_bars()
