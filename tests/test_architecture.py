@@ -35,7 +35,7 @@ ARROWS = {
     "catalog": GROUND | {"collector", "durable", "halves", "lexical", "filters"},
     "lexical": GROUND | {"last"},
     "columns": GROUND | {"catalog", "collector", "filters", "lexical"},
-    "index": GROUND | {"blas", "durable", "halves", "last", "onnx_runtime", "ranking"},
+    "index": GROUND | {"blas", "durable", "halves", "last", "onnx_runtime", "pool", "ranking"},
     "filters": GROUND,
     "ranking": GROUND,
     "models": GROUND | {"encoders", "another_python"},
@@ -61,7 +61,7 @@ ARROWS = {
     | {"intake", "ranking", "stored_vectors"},
     "evaluation": GROUND
     | {"collection", "catalog", "encoders", "images", "index", "scan", "search", "tables", "pool"}
-    | {"models"},
+    | {"durable", "models"},
     "duplicates": GROUND | {"collection", "catalog", "ranking", "images", "scan"},
     "tuning": GROUND | {"catalog", "index", "layout", "search"},
     "tagging": GROUND

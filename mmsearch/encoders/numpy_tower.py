@@ -102,7 +102,7 @@ class NumpyTextTower:
     def _each(
         self, encode: Callable[[list[int]], Floats], parts: list[list[int]]
     ) -> Iterable[Floats]:
-        if self._lanes == 1 or len(parts) == 1:
+        if len(parts) == 1:
             return map(encode, parts)
         from mmsearch.pool import Threads
 

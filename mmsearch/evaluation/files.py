@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mmsearch.durable import replacing
 from mmsearch.errors import InputError, StorageError
 
 # Halves of characters: what JSON can escape, and how Python carries bytes that are not UTF-8.
@@ -46,8 +46,8 @@ def read_json(path: Path) -> Any:
 
 def write_file(path: Path, content: bytes) -> None:
     """Replace `path` by `content` in one step. Raises StorageError."""
-    with _replacing(path) as scratch:
-        scratch.write_bytes(content)
+    with _written(path) as new:
+        new.write_bytes(content)
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:
@@ -55,20 +55,16 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
 
     They are written as they come, for there may be millions. Raises StorageError.
     """
-    with _replacing(path) as scratch, scratch.open("w", encoding="utf-8", newline="") as file:
+    with _written(path) as new, new.open("w", encoding="utf-8", newline="") as file:
         file.writelines(lines)
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """A file for the block to write, which then takes the place of `path`."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
+def _written(path: Path) -> Iterator[Path]:
+    """`replacing`, and what to do where that fails. Raises StorageError."""
     try:
-        try:
-            yield scratch
-            scratch.replace(path)
-        finally:
-            scratch.unlink(missing_ok=True)
+        with replacing(path, alone=False) as new:
+            yield new
     except OSError as error:
         raise StorageError(
             f"cannot write {path}: {error.strerror or error}; choose another place"

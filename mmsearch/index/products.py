@@ -8,8 +8,8 @@ k = 200, 8 queries took 71 ms in place of 80, 64 took 104 in place of 730 (faiss
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import faiss
@@ -18,6 +18,7 @@ import numpy as np
 from mmsearch.blas import lanes, one_thread
 from mmsearch.halves import to_float32
 from mmsearch.index.threads import threads_for
+from mmsearch.pool import Threads
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -37,8 +38,10 @@ def nearest(
     """Scores and rows, each (n, k), best first, of queries (n, d) among `halves` (m, d), finite;
     k is at most m."""
     ends = np.linspace(0, len(halves), lanes() + 1).astype(np.int64)
-    with one_thread(), ThreadPoolExecutor(lanes()) as pool:
-        found = list(pool.map(partial(_nearest, halves, queries, k), ends[:-1], ends[1:]))
+    with one_thread():
+        found = Threads(lanes() - 1).each(
+            partial(_nearest, halves, queries, k, start, end) for start, end in pairwise(ends)
+        )
     scores = np.concatenate([scores for scores, _ in found], axis=1)
     rows = np.concatenate([rows for _, rows in found], axis=1)
     best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
