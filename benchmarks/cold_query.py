@@ -204,9 +204,9 @@ def recall(path: Path, info: EncoderInfo, queries: int = 50) -> float:
     found = 0
     for text in words(queries):
         best = np.argsort(-(corpus @ tower.encode_texts([text])[0]), kind="stable")[:10]
-        quick = reader.answer(path, text, 10)
+        quick = reader.answers(path, text, 10)
         assert quick is not None, "the quick reader left it to the whole program"
-        keys = {hit.key for hit in quick.hits}
+        keys = {hit.key for hit in quick[0].hits}
         found += sum(picture(int(row))["key"] in keys for row in best)
     return found / (10 * queries)
 
@@ -217,9 +217,9 @@ def agreement(path: Path, queries: int = 50) -> float:
     with mmsearch.open(path) as collection:
         for text in words(queries):
             for where in (None, FILTER[1]):
-                quick = reader.answer(path, text, 10, where=where)
+                quick = reader.answers(path, text, 10, where=where)
                 assert quick is not None, "the quick reader left it to the whole program"
-                keys = {hit.key for hit in quick.hits}
+                keys = {hit.key for hit in quick[0].hits}
                 own = collection.answer(text, k=10, where=where)
                 found += sum(hit.key in keys for hit in own.hits)
     return found / (20 * queries)

@@ -36,6 +36,7 @@ _NOT_PICTURES = frozenset(
 )
 _NOT_PICTURE_SUFFIXES = frozenset({".vst"})  # Visio stencils, far more often than Targa
 _HEIF_SUFFIXES = frozenset({".heic", ".heif", ".hif"})
+_JPEG = b"\xff\xd8\xff"
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 # Highlights of float pictures in 0..1 lie above it; one in 0..255 as dark as this shows nothing.
@@ -243,6 +244,8 @@ def _bare(image: Image.Image) -> Image.Image:
 
 
 def _formats_for(data: bytes, name: str) -> tuple[str, ...]:
+    if data.startswith(_JPEG):
+        return ("JPEG",)  # of one picture alone: all of Pillow's plugins take longer than it
     formats = _formats()
     if data[4:8] == b"ftyp" and any(brand in data[8:64] for brand in _HEIF_BRANDS):
         try:

@@ -47,7 +47,7 @@ ARROWS = {
     "stored_vectors": GROUND | {"catalog"},
     "quick": GROUND
     | {"encoders", "ranking", "search", "lexical", "filters", "catalog", "durable", "halves"}
-    | {"blas", "pool"},
+    | {"blas", "images", "pool"},
     "answers": GROUND | {"catalog", "layout", "loading", "search", "quick"},
     "ingest": GROUND
     | {"scan", "images", "tables", "catalog", "layout", "durable", "pool", "fetch"}

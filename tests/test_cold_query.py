@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,6 +22,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import mmsearch
+from mmsearch.catalog.catalog import Catalog
 from mmsearch.catalog.schema import SCHEMA_VERSION
 from mmsearch.cli import oneshot
 from mmsearch.cli.place import root_of
@@ -34,6 +36,8 @@ from mmsearch.encoders.adapter import (
     tensors_of,
 )
 from mmsearch.encoders.fingerprint import folder_fingerprint
+from mmsearch.encoders.image_tower import keep_image_tower
+from mmsearch.encoders.open_clip_encoder import load_open_clip
 from mmsearch.encoders.text_tower import open_text_tower
 from mmsearch.models.registry import BUNDLED_FOLDER
 from mmsearch.quick import codes, reader, remembered
@@ -130,14 +134,23 @@ def album(grown: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(grown, tmp_path / "album"))
 
 
+def only(found: list[reader.QuickAnswer] | None) -> reader.QuickAnswer:
+    assert found is not None, "the quick reader was not sure"
+    (quick,) = found
+    return quick
+
+
 def compare(
-    folder: Path, text: str, k: int = 10, to: Modality | None = None, where: str | None = None
+    folder: Path,
+    query: str | Path,
+    k: int = 10,
+    to: Modality | None = None,
+    where: str | None = None,
 ) -> reader.QuickAnswer:
     """The quick answer, after a look at whether the collection's own is the same."""
     with mmsearch.open(folder) as collection:
-        whole = collection.answer(text, k=k, to=to, where=where)
-    quick = reader.answer(folder / ".mmsearch", text, k, to, where)
-    assert quick is not None, "the quick reader was not sure"
+        whole = collection.answer(query, k=k, to=to, where=where)
+    quick = only(reader.answers(folder / ".mmsearch", query, k, to, where))
     assert [hit.key for hit in quick.hits] == [hit.key for hit in whole.hits]
     assert [hit.score for hit in quick.hits] == [hit.score for hit in whole.hits]
     assert [hit.relevance for hit in quick.hits] == pytest.approx(
@@ -278,7 +291,7 @@ def _damage_middle(path: Path) -> None:
 def test_damaged_codes_are_left_alone(album: Path, spoil: Callable[[Path], None]) -> None:
     (path,) = (album / ".mmsearch" / "index").glob("*-image.signs")
     spoil(path)
-    assert reader.answer(album / ".mmsearch", THINGS[0], 243) is None
+    assert reader.answers(album / ".mmsearch", THINGS[0], 243) is None
 
 
 @pytest.mark.parametrize(
@@ -296,23 +309,23 @@ def test_a_catalog_it_does_not_understand_is_left_alone(album: Path, statement: 
     with sqlite3.connect(album / ".mmsearch" / "catalog.sqlite3") as connection:
         connection.execute(statement)
     connection.close()
-    assert reader.answer(album / ".mmsearch", THINGS[0], 10) is None
+    assert reader.answers(album / ".mmsearch", THINGS[0], 10) is None
 
 
 @pytest.mark.parametrize("pattern", ["index/*.relevance.json", "vectors/*.f16"])
 def test_what_else_is_missing_is_left_alone(album: Path, pattern: str) -> None:
     for path in (album / ".mmsearch").glob(pattern):
         path.unlink()
-    assert reader.answer(album / ".mmsearch", THINGS[0], 10) is None
+    assert reader.answers(album / ".mmsearch", THINGS[0], 10) is None
 
 
 def test_too_many_changes_are_left_alone(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "MOST_CHANGES", 2)
     with mmsearch.open(album) as collection:
         collection.remove(["000.png", "001.png"])
-        assert reader.answer(album / ".mmsearch", THINGS[0], 10) is not None
+        assert reader.answers(album / ".mmsearch", THINGS[0], 10) is not None
         collection.remove(["002.png"])
-    assert reader.answer(album / ".mmsearch", THINGS[0], 10) is None
+    assert reader.answers(album / ".mmsearch", THINGS[0], 10) is None
 
 
 def test_a_model_that_changed_is_left_alone(
@@ -320,12 +333,12 @@ def test_a_model_that_changed_is_left_alone(
 ) -> None:
     mine = Path(shutil.copytree(cache, tmp_path / "cache"))
     monkeypatch.setenv("MMSEARCH_CACHE", str(mine))
-    assert reader.answer(grown / ".mmsearch", "no such text yet", 3) is not None
+    assert reader.answers(grown / ".mmsearch", "no such text yet", 3) is not None
     path = mine / "towers" / mini.fingerprint / "text.json"
     kept = json.loads(path.read_text())
     kept["source"]["stamps"]["config.json"][1] += 1
     path.write_text(json.dumps(kept))
-    assert reader.answer(grown / ".mmsearch", "no such text yet", 3) is None
+    assert reader.answers(grown / ".mmsearch", "no such text yet", 3) is None
 
 
 def test_the_first_query_after_an_index_run_is_quick(tmp_path: Path, mini: Painted) -> None:
@@ -333,8 +346,7 @@ def test_the_first_query_after_an_index_run_is_quick(tmp_path: Path, mini: Paint
         picture(tmp_path / f"{number}.png", number, number)
     with mmsearch.open(tmp_path, create=True, encoder=mini) as collection:
         collection.index([tmp_path])
-    quick = reader.answer(tmp_path / ".mmsearch", "a dog", 5)
-    assert quick is not None
+    quick = only(reader.answers(tmp_path / ".mmsearch", "a dog", 5))
     assert quick.hits[0].relevance is not None
 
 
@@ -412,7 +424,7 @@ def test_a_filter_leaves_what_it_leaves_in_the_collection(
 
 @pytest.mark.parametrize("where", ["price > 1000", "prise < 3", "price <", "", "brand < 3"])
 def test_a_filter_that_leaves_nothing_or_is_wrong_is_left_alone(stocked: Path, where: str) -> None:
-    assert reader.answer(stocked / ".mmsearch", "a dog", 5, None, where) is None
+    assert reader.answers(stocked / ".mmsearch", "a dog", 5, None, where) is None
 
 
 def test_a_filter_sees_changes_after_the_snapshot(shop: Path, mini: Painted) -> None:
@@ -458,7 +470,7 @@ def test_a_shop_that_measured_nothing_yet_is_left_alone(shop: Path) -> None:
     for path in (shop / ".mmsearch" / "index").glob("*text-text.relevance.json"):
         path.unlink()
     before = sorted((shop / ".mmsearch" / "index").iterdir())
-    assert reader.answer(shop / ".mmsearch", "a dog", 5) is None
+    assert reader.answers(shop / ".mmsearch", "a dog", 5) is None
     assert sorted((shop / ".mmsearch" / "index").iterdir()) == before, "it only reads"
 
 
@@ -466,12 +478,12 @@ def test_a_shop_that_measured_nothing_yet_is_left_alone(shop: Path) -> None:
 def test_a_shop_with_damaged_codes_is_left_alone(shop: Path, modality: str) -> None:
     (path,) = (shop / ".mmsearch" / "index").glob(f"*-{modality}.signs")
     _damage_middle(path)
-    assert reader.answer(shop / ".mmsearch", THINGS[0], 220) is None
+    assert reader.answers(shop / ".mmsearch", THINGS[0], 220) is None
 
 
 def test_more_words_than_anybody_means_are_left_alone(stocked: Path) -> None:
     text = " ".join(f"word{number}" for number in range(300))
-    assert reader.answer(stocked / ".mmsearch", text, 5) is None
+    assert reader.answers(stocked / ".mmsearch", text, 5) is None
 
 
 @pytest.mark.parametrize(
@@ -555,14 +567,12 @@ def test_equal_rows_score_equally_wherever_they_stand() -> None:
 def test_a_remembered_text_needs_no_tower(
     album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = reader.answer(album / ".mmsearch", "a boat", 5)
-    assert first is not None
+    first = only(reader.answers(album / ".mmsearch", "a boat", 5))
     first.remember()
     monkeypatch.setenv("MMSEARCH_CACHE", str(tmp_path / "nothing"))
-    again = reader.answer(album / ".mmsearch", "a boat", 5)
-    assert again is not None
+    again = only(reader.answers(album / ".mmsearch", "a boat", 5))
     assert again.hits == first.hits
-    assert reader.answer(album / ".mmsearch", "a ship", 5) is None
+    assert reader.answers(album / ".mmsearch", "a ship", 5) is None
 
 
 def test_the_longest_unused_texts_are_forgotten(
@@ -612,6 +622,109 @@ def test_a_locked_damaged_or_impossible_memory_is_done_without(tmp_path: Path) -
     assert kept.get("a") is not None
 
 
+# ---- by picture
+
+PHOTOS = sorted((Path(__file__).parents[1] / "sample_data" / "photos").glob("*.jpg"))[:3]
+
+
+@pytest.fixture(scope="module")
+def eyes(cache: Path) -> None:
+    """The image tower of `mini`, as an index run keeps it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MMSEARCH_CACHE", str(cache))
+        assert keep_image_tower(load_open_clip("mini", device="cpu"), lambda _: None)
+
+
+@pytest.mark.parametrize("k", [1, 10, 500])
+@pytest.mark.parametrize("to", ["image", "text"])
+@pytest.mark.parametrize("photo", PHOTOS, ids=lambda path: path.stem)
+def test_a_picture_is_answered_as_the_collection_answers_it(
+    grown: Path, eyes: None, photo: Path, k: int, to: Modality
+) -> None:
+    compare(grown, photo, k, to)
+
+
+def test_a_picture_finds_pictures_and_texts_of_a_folder_that_has_both(
+    grown: Path, eyes: None
+) -> None:
+    with mmsearch.open(grown) as collection:
+        whole = [collection.answer(PHOTOS[0], k=5, to=kind) for kind in ("image", "text")]
+    quick = reader.answers(grown / ".mmsearch", PHOTOS[0], 5)
+    assert quick is not None
+    assert [[hit.key for hit in one.hits] for one in quick] == [
+        [hit.key for hit in one.hits] for one in whole
+    ]
+
+
+@pytest.mark.parametrize("k", [1, 10, 300])
+@pytest.mark.parametrize("to", [None, "image", "text"])
+@pytest.mark.parametrize("where", [None, "brand = 'Acme'"])
+def test_a_picture_is_looked_for_in_a_shop(
+    stocked: Path, eyes: None, k: int, to: Modality | None, where: str | None
+) -> None:
+    compare(stocked, PHOTOS[0], k, to, where)
+
+
+def test_a_picture_without_a_kept_tower_is_left_alone(
+    grown: Path, eyes: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compare(grown, PHOTOS[0], to="image")
+    monkeypatch.setenv("MMSEARCH_CACHE", str(tmp_path))
+    assert reader.answers(grown / ".mmsearch", PHOTOS[0], 10, "image") is None
+
+
+def test_a_picture_is_left_alone_where_pictures_are_encoded_in_another_precision(
+    album: Path, eyes: None, mini: Painted
+) -> None:
+    compare(album, PHOTOS[0], to="image")
+    with closing(Catalog(album / ".mmsearch" / "catalog.sqlite3")) as catalog:
+        catalog.spaces.set_precision(mini.fingerprint, "bf16")
+        assert reader.answers(album / ".mmsearch", PHOTOS[0], 10, "image") is None
+        catalog.spaces.set_precision(mini.fingerprint, "fp32")
+    compare(album, PHOTOS[0], to="image")
+
+
+@pytest.mark.parametrize("name", ["nothing.jpg", "003.txt", "."])
+def test_what_is_no_picture_is_left_alone(grown: Path, eyes: None, name: str) -> None:
+    compare(grown, PHOTOS[0], to="image")
+    assert reader.answers(grown / ".mmsearch", grown / name, 10, "image") is None
+
+
+@pytest.mark.parametrize(
+    "options",
+    [[], ["--json"], ["--paths"], ["-0"], ["--to", "text"], ["-k", "3", "--to", "image"]],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("place", ["grown", "stocked"])
+def test_a_picture_prints_what_the_whole_program_prints(
+    place: str,
+    eyes: None,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    capfdbinary: pytest.CaptureFixture[bytes],
+    options: list[str],
+) -> None:
+    monkeypatch.chdir(request.getfixturevalue(place))
+    line = ["query", "--image", str(PHOTOS[1]), *options]
+    whole = run_wholly(line)  # measures, the first time
+    assert run_quickly(line, capfdbinary) == whole
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["--image", "a.jpg", "a dog"],
+        ["--image", "a.jpg", "--image", "b.jpg"],
+        ["--image", "-"],
+        ["--image"],
+    ],
+    ids=" ".join,
+)
+def test_more_than_one_picture_is_left_to_the_whole_program(line: list[str]) -> None:
+    assert oneshot.parse(["query", "--image", "a.jpg"]) is not None
+    assert oneshot.parse(["query", *line]) is None
+
+
 # ---- the command line
 
 WORDS = st.sampled_from(
@@ -619,6 +732,7 @@ WORDS = st.sampled_from(
         *("query", "a dog", "x", "-k", "3", "0", "-1", "--json", "--paths", "-0", "--to", "image"),
         *("--to=text", "--collection", "C", "--collection=C", "--", "-", "--mode", "vector", ""),
         *("--explain", "-k5", "--bad", "index", "1e1", "--preview", "--where", "state = 'live'"),
+        *("--image", "000.png", "010.png"),
     )
 )
 LINES = st.builds(
@@ -714,6 +828,26 @@ assert not heavy & set(sys.modules), heavy & set(sys.modules)
 assert "mmsearch.types" not in sys.modules
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "rank  score  image" in done.stdout
+
+
+def test_nor_does_a_query_by_picture(grown: Path, eyes: None) -> None:
+    compare(grown, PHOTOS[0], to="image")
+    code = """
+import sys
+from mmsearch.cli import oneshot
+assert oneshot.run(["query", "--to", "image", "--image", sys.argv[1]]) is not None
+heavy = {"torch", "faiss", "sqlalchemy", "typer", "tokenizers", "pyarrow", "open_clip", "onnx"}
+assert not heavy & set(sys.modules), heavy & set(sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(PHOTOS[0])],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=grown,
+    )
     assert done.returncode == 0, done.stderr
     assert "rank  score  image" in done.stdout
 

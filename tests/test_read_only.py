@@ -164,28 +164,28 @@ def test_the_quick_way_answers_too(texts: Path) -> None:
     root = texts / ".mmsearch"
     for path in root.glob("index/*queries*"):
         path.unlink()
-    before = reader.answer(root, "a ball", 3)
+    before = reader.answers(root, "a ball", 3)
     _alone(root)
     with read_only(texts):
-        found = reader.answer(root, "a ball", 3)
+        found = reader.answers(root, "a ball", 3)
         assert found is not None
         assert before is not None
-        assert found[:2] == before[:2]
-        found.remember()
+        assert found[0][:2] == before[0][:2]
+        found[0].remember()
         assert not list(root.glob("index/*queries*"))
 
 
 def test_the_quick_way_knows_again_what_was_asked_before(texts: Path) -> None:
     root = texts / ".mmsearch"
-    first = reader.answer(root, "the sea", 3)
+    first = reader.answers(root, "the sea", 3)
     assert first is not None
-    first.remember()
+    first[0].remember()
     _alone(root)
     with read_only(texts), pytest.MonkeyPatch.context() as patch:
         patch.setenv("MMSEARCH_CACHE", str(texts / "no towers"))
-        found = reader.answer(root, "the sea", 3)
+        found = reader.answers(root, "the sea", 3)
         assert found is not None
-        assert found[:2] == first[:2]
+        assert found[0][:2] == first[0][:2]
 
 
 def _alone(root: Path) -> None:
@@ -245,7 +245,7 @@ def test_changes_that_stand_beside_the_catalog_are_not_overlooked(shop: Path) ->
     with read_only(shop):
         with pytest.raises(StorageError, match=r"sqlite3-wal in it holds changes .* `mmsearch st"):
             opened(shop)
-        assert reader.answer(shop / ".mmsearch", "red", 3) is None
+        assert reader.answers(shop / ".mmsearch", "red", 3) is None
     opened(shop).close()  # as `mmsearch status` does, where it can
     with read_only(shop), opened(shop) as collection:
         assert [hit.key for hit in collection.search("red", where="price = 60")] == ["P4"]

@@ -1,4 +1,5 @@
-"""The quick way of `mmsearch query "words"`: without typer, and without the collection.
+"""The quick way of `mmsearch query "words"` and `mmsearch query --image FILE`: without typer, and
+without the collection.
 
 Only command lines of the plainest shape are read here, and what the quick reader is not sure of is
 left alone: `run` then gives None, and the whole program answers the same.
@@ -20,11 +21,11 @@ if TYPE_CHECKING:
     from mmsearch.types import Modality
 
 MOST_HITS = 1000  # more is no hurry
-_WITH_A_VALUE = {"-k": "k", "--to": "to", "--where": "where"}
+_WITH_A_VALUE = {"-k": "k", "--to": "to", "--where": "where", "--image": "image"}
 
 
 class Request(NamedTuple):
-    """What a plain command line asks for."""
+    """What a plain command line asks for: `text` has the words, or the path where `by_picture`."""
 
     text: str
     k: int = 10
@@ -32,6 +33,7 @@ class Request(NamedTuple):
     where: str | None = None
     collection: str | None = None
     form: str = "table"  # or json, paths, nul
+    by_picture: bool = False
 
 
 def run(arguments: list[str]) -> Callable[[], None] | None:
@@ -43,22 +45,26 @@ def run(arguments: list[str]) -> Callable[[], None] | None:
         return None
     from pathlib import Path
 
-    from mmsearch.quick.reader import answer
+    from mmsearch.quick.reader import answers
 
     folder = Path(root)
-    found = answer(folder, request.text, request.k, request.to, request.where)
+    query = Path(request.text) if request.by_picture else request.text
+    found = answers(folder, query, request.k, request.to, request.where)
     if found is None:
         return None
     try:
-        _print(found, request, folder.parent)
+        for number, answer in enumerate(found):
+            if number and request.form == "table":
+                sys.stdout.write("\n")
+            _print(answer, request, folder.parent)
     except OSError:
         return None
-    return found.remember
+    return found[0].remember
 
 
 def parse(arguments: list[str]) -> Request | None:
-    """The request of `[--collection DIR] query [OPTION]... TEXT`; None for any other line, right
-    or wrong."""
+    """The request of `[--collection DIR] query [OPTION]... (TEXT | --image FILE)`; None for any
+    other line, right or wrong."""
     if any(name.endswith("_COMPLETE") for name in os.environ):
         return None  # a shell asks for completions
     given = dict[str, str]()
@@ -107,7 +113,11 @@ def _option(arguments: list[str], at: int, given: dict[str, str]) -> int:
 
 def _request(given: dict[str, str]) -> Request | None:
     k, to = given.get("k", "10"), given.get("to")
-    if "text" not in given or to not in (None, "image", "text"):
+    by_picture = "image" in given
+    if by_picture == ("text" in given) or to not in (None, "image", "text"):
+        return None
+    query = given["image" if by_picture else "text"]
+    if by_picture and query == "-":  # stdin
         return None
     if not (k.isascii() and k.isdigit() and len(k) < 5 and 1 <= int(k) <= MOST_HITS):
         return None
@@ -115,12 +125,12 @@ def _request(given: dict[str, str]) -> Request | None:
     if collection == "":
         return None
     try:
-        f"{given['text']}{given.get('where')}".encode()
+        f"{query}{given.get('where')}".encode()
     except UnicodeEncodeError:  # bytes that are no UTF-8
         return None
     modality: Modality | None = None if to is None else "image" if to == "image" else "text"
     form = given.get("form", "table")
-    return Request(given["text"], int(k), modality, given.get("where"), collection, form)
+    return Request(query, int(k), modality, given.get("where"), collection, form, by_picture)
 
 
 def _print(answer: QuickAnswer, request: Request, base: Path) -> None:

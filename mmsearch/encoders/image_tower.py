@@ -10,7 +10,6 @@ import json
 import shutil
 from contextlib import suppress
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -172,6 +171,8 @@ def keep_if_small(encoder: OpenClipEncoder) -> None:
 
 def _tools() -> str:
     """What decides whether a model can be exported; another release may do better."""
+    from importlib.metadata import version  # a tenth of a query's time
+
     return f"torch {version('torch')}, onnxruntime {version('onnxruntime')}"
 
 

@@ -1,4 +1,4 @@
-"""The ranking by vectors and by words of one text, with the very parts of the ordinary way."""
+"""The ranking by pictures, texts and words, with the very parts of the ordinary way."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from mmsearch.quick.index import QuickIndex
+    from mmsearch.quick.reader import Asked
     from mmsearch.ranking.calibrate import Background
     from mmsearch.search.defaults import Defaults
-    from mmsearch.types import Ids, Modality, TextEncoder, Vectors
+    from mmsearch.types import Ids, Modality, TextEncoder
 
 
 class UnmeasuredError(ValueError):
@@ -43,17 +44,13 @@ class Best(NamedTuple):
 
 
 def best(
-    text: str,
-    vector: Vectors,
-    k: int,
+    asked: Asked,
     defaults: Defaults,
     get: Callable[[Modality], QuickIndex],
     catalog: sqlite3.Connection,
     background: Callable[[Modality, Modality], Path],
-    allowed: Ids | None,
 ) -> Best:
-    """What `Collection.answer` gives for one text, whose unit vector is (d,), where the collection
-    searches by words too; among the `allowed` (ids, ascending; None: all).
+    """What `Collection.answer` gives where the collection searches by words too.
 
     Raises UnmeasuredError, UsageError.
     """
@@ -62,17 +59,17 @@ def best(
         one for one in modalities_of(defaults.to) if defaults.to != "both" or len(indexes.get(one))
     )
     search = Search(
-        vectors=dict.fromkeys(modalities, vector),
-        of="text",
-        words=text,
+        vectors=dict.fromkeys(modalities, asked.vector),
+        of=asked.of,
+        words=asked.words,
         weights=WEIGHTS,
         fusion="relevance",
-        depth=max(DEPTH, 2 * k),
-        allowed=allowed,
+        depth=max(DEPTH, 2 * asked.k),
+        allowed=asked.allowed,
     )
     rankings = Rankings(_Words(catalog), indexes, _Measured(indexes, _no_encoder, background))
     stream = Stream(rankings.blocks(search))
-    head, block = stream.head(), stream.upto(k)
+    head, block = stream.head(), stream.upto(asked.k)
     nothing = None
     if head.relevance is not None and head.least is not None and len(head.ids):
         nothing = no_match(float(head.relevance.max()), head.least)

@@ -1,4 +1,4 @@
-"""Answers a plain query of one text, by vectors or by vectors and words, without the collection.
+"""Answers a plain query of one text or one picture without the collection.
 
 It reads the catalog's own tables, in one transaction, and gives what `Collection.answer` gives:
 tests/test_cold_query.py holds the two together. Whatever it is not sure of (another schema, codes
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from mmsearch.encoders.kept_tower import read_kept
-from mmsearch.errors import UsageError
+from mmsearch.errors import MmsearchError
 from mmsearch.quick.codes import Codes
 from mmsearch.quick.index import QuickIndex
 from mmsearch.quick.remembered import Remembered
@@ -29,16 +29,17 @@ if TYPE_CHECKING:
 
     from mmsearch.types import Ids, Modality, Vectors
 
-__all__ = ["COUNTED", "SIZE_CHANGED", "QuickAnswer", "QuickHit", "answer"]
+__all__ = ["COUNTED", "SIZE_CHANGED", "QuickAnswer", "QuickHit", "answers"]
 
 # The schema of the catalog that this module reads, and which of its tallies count items.
 COUNTED = {8: "state = 'live' AND NOT further"}
+_KINDS: tuple[Modality, ...] = ("image", "text")  # types.MODALITIES takes a while to import
 # More of them are in the next snapshot; replaying these takes 50 ms.
 MOST_CHANGES = 10_000
 
 
 class UnsureError(Exception):
-    """The ordinary way has to answer. Never seen outside of `answer`."""
+    """The ordinary way has to answer. Never seen outside of `answers`."""
 
 
 class QuickHit(NamedTuple):
@@ -66,6 +67,25 @@ class QuickAnswer(NamedTuple):
     remember: Callable[[], None]
 
 
+class Wanted(NamedTuple):
+    """What is asked for beside the query itself."""
+
+    k: int
+    to: Modality | None
+    where: str | None
+
+
+class Asked(NamedTuple):
+    """A query's own modality, its unit vector (d,), and the words to look for beside it ("": none);
+    how many items are wanted, and among which (ids, ascending; None: all)."""
+
+    of: Modality
+    vector: Vectors
+    words: str
+    k: int
+    allowed: Ids | None
+
+
 class _Space(NamedTuple):
     """The current encoder's."""
 
@@ -74,28 +94,31 @@ class _Space(NamedTuple):
     complete_at: int
 
 
-def answer(
-    root: Path, text: str, k: int, to: Modality | None = None, where: str | None = None
-) -> QuickAnswer | None:
-    """The answer of the collection in the directory `root`; None: ask the ordinary way.
+def answers(
+    root: Path, query: str | Path, k: int, to: Modality | None = None, where: str | None = None
+) -> list[QuickAnswer] | None:
+    """What the collection in the directory `root` answers; None: ask the ordinary way.
 
-    `to` None is the collection's default; `where` is a filter (docs/filters.md).
+    `query` is a text, or the path of a picture. `to` None is the collection's default, and there a
+    folder of photos that also holds texts gives two answers to a picture, pictures and texts.
+    `where` is a filter (docs/filters.md).
     """
-    # What damaged files raise, of any kind, and UsageError for too many words or a filter that
-    # cannot be read; the ordinary way tells the user what is wrong.
+    # What damaged files raise, of any kind, and our own errors: too many words, a filter that
+    # cannot be read, no picture. The ordinary way tells the user what is wrong.
+    wanted = Wanted(k, to, where)
     try:
         catalog = root / "catalog.sqlite3"
         try:
-            return _ask(f"{catalog.as_uri()}?mode=ro", root, text, k, to, where)
+            return _ask(f"{catalog.as_uri()}?mode=ro", root, query, wanted)
         except sqlite3.OperationalError as error:
             from mmsearch.catalog.read_only import frozen
 
             still = frozen(catalog, error)
-            found = still and _ask(still.uri, root, text, k, to, where)
+            found = still and _ask(still.uri, root, query, wanted)
             return found if still and still.unchanged() else None
     except (
         UnsureError,
-        UsageError,
+        MmsearchError,
         OSError,
         sqlite3.Error,
         ValueError,
@@ -106,37 +129,57 @@ def answer(
         return None
 
 
-def _ask(
-    uri: str, root: Path, text: str, k: int, to: Modality | None, where: str | None
-) -> QuickAnswer:
+def _ask(uri: str, root: Path, query: str | Path, wanted: Wanted) -> list[QuickAnswer]:
     with closing(sqlite3.connect(uri, uri=True, timeout=1)) as connection:
         connection.execute("BEGIN")
-        return _answer(root, connection, text, k, to, where)
+        seq, counted = _facts(connection)
+        space = _current(connection)
+        counts = None if wanted.to else _counts(connection, counted)
+        reader = _Reader(root, connection, space, seq)
+        if isinstance(query, Path):
+            return _answer_picture(reader, query, wanted, counts)
+        return [_answer_text(reader, query, wanted, counts)]
 
 
-def _answer(
-    root: Path,
-    catalog: sqlite3.Connection,
-    text: str,
-    k: int,
-    to: Modality | None,
-    where: str | None,
+def _answer_text(
+    reader: _Reader, text: str, wanted: Wanted, counts: Mapping[str, int] | None
 ) -> QuickAnswer:
-    seq, counted = _facts(catalog)
-    space = _current(catalog)
-    counts = None if to else _counts(catalog, counted)
-    reader = _Reader(root, catalog, space, seq)
-    remembered = Remembered(Path(f"{reader.stem}queries.sqlite3"), space.dim)
+    remembered = Remembered(Path(f"{reader.stem}queries.sqlite3"), reader.space.dim)
     query = remembered.get(text)
     if query is None:
-        query = read_kept(space.fingerprint).encode_texts([text])[0]
-    allowed = None if where is None else _allowed(catalog, where)
-    if counts is None or _searches_pictures(counts):
-        hits, nothing = reader.by_vector(query, k, to or "image", allowed)
-    else:
-        hits, nothing = reader.by_vectors_and_words(text, query, k, counts, allowed)
+        query = read_kept(reader.space.fingerprint).encode_texts([text])[0]
     vector = query
+    asked = Asked("text", query, text, wanted.k, reader.allowed(wanted.where))
+    if counts is None or _searches_pictures(counts):
+        hits, nothing = reader.by_vector(asked, wanted.to or "image")
+    else:
+        hits, nothing = reader.by_vectors_and_words(asked, counts)
     return QuickAnswer(tuple(hits), nothing, lambda: remembered.put(text, vector))
+
+
+def _answer_picture(
+    reader: _Reader, path: Path, wanted: Wanted, counts: Mapping[str, int] | None
+) -> list[QuickAnswer]:
+    from mmsearch.quick.picture import encode
+
+    if reader.precision() not in (None, "fp32"):
+        raise UnsureError  # it takes torch
+    query = encode(path, reader.space.fingerprint)
+    if query is None:
+        raise UnsureError
+    asked = Asked("image", query, "", wanted.k, reader.allowed(wanted.where))
+    if counts is not None and _has_both(counts):
+        found = [reader.by_vectors_and_words(asked, counts)]
+    else:
+        kinds = (
+            [wanted.to] if wanted.to else [kind for kind in _KINDS if (counts or {})[f"{kind}s"]]
+        )
+        found = [reader.by_vector(asked, kind) for kind in kinds]
+    return [QuickAnswer(tuple(hits), nothing, _nothing_to_remember) for hits, nothing in found]
+
+
+def _nothing_to_remember() -> None:
+    pass
 
 
 class _Reader:
@@ -144,8 +187,8 @@ class _Reader:
 
     def __init__(self, root: Path, catalog: sqlite3.Connection, space: _Space, seq: int) -> None:
         self.stem = root / "index" / f"{space.fingerprint}-"
-        self._catalog = catalog
-        self._space = space
+        self.catalog = catalog
+        self.space = space
         self._seq = seq
         path = root / "vectors" / f"{space.fingerprint}.f16"
         # Rows that a crash cut short belong to nobody yet.
@@ -153,15 +196,31 @@ class _Reader:
         self._halves = np.memmap(path, np.float16, "r", shape=shape)
         self._indexes: dict[Modality, QuickIndex] = {}
 
-    def by_vector(
-        self, query: Vectors, k: int, modality: Modality, allowed: Ids | None
-    ) -> tuple[list[QuickHit], str | None]:
+    def allowed(self, where: str | None) -> Ids | None:
+        """(n,) int64 ascending ids of the live items that a filter leaves; None without one."""
+        if where is None:
+            return None
+        from mmsearch.filters import live_items, parse, schema_of
+
+        types = self.catalog.execute("SELECT name, type FROM attribute_types")
+        query = live_items(parse(where, schema_of(types)))
+        found = self.catalog.execute(query.text, query.parameters)
+        return np.array(found.fetchall(), np.int64).ravel()
+
+    def precision(self) -> str | None:
+        """The one that somebody chose for pictures (catalog.spaces)."""
+        name = f"precision {self.space.fingerprint}"
+        found = self.catalog.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return found and str(found[0])
+
+    def by_vector(self, asked: Asked, modality: Modality) -> tuple[list[QuickHit], str | None]:
+        query, k = asked.vector, asked.k
         index = self._index(modality)
-        size, background = _background(self._measured("text", modality))
+        size, background = _background(self._measured(asked.of, modality))
         low, high = SIZE_CHANGED
         if not size * low <= len(index) <= size * high:
             raise UnsureError
-        scores, ids = index.nearest(query, max(k, DEPTH), allowed)
+        scores, ids = index.nearest(query, max(k, DEPTH), asked.allowed)
         if not len(ids):
             raise UnsureError  # the ordinary way knows why there is nothing
         relevance: list[float | None] = [None] * k
@@ -176,22 +235,21 @@ class _Reader:
         return self._hits(ids[:k].tolist(), scores.tolist(), relevance, (modality,)), nothing
 
     def by_vectors_and_words(
-        self, text: str, query: Vectors, k: int, counts: Mapping[str, int], allowed: Ids | None
+        self, asked: Asked, counts: Mapping[str, int]
     ) -> tuple[list[QuickHit], str | None]:
         from mmsearch.quick.hybrid import best
         from mmsearch.search.defaults import Defaults
 
-        defaults = Defaults.of(counts)
-        found = best(text, query, k, defaults, self._index, self._catalog, self._measured, allowed)
+        found = best(asked, Defaults.of(counts), self._index, self.catalog, self._measured)
         hits = self._hits(found.ids, found.scores, found.relevances, found.modalities)
         return hits, found.no_match
 
     def _index(self, modality: Modality) -> QuickIndex:
         if modality not in self._indexes:
-            codes = Codes(Path(f"{self.stem}{modality}.signs"), self._space.dim)
-            if not self._space.complete_at <= codes.seq <= self._seq:
+            codes = Codes(Path(f"{self.stem}{modality}.signs"), self.space.dim)
+            if not self.space.complete_at <= codes.seq <= self._seq:
                 raise UnsureError
-            changes = _changes(self._catalog, self._space, modality, codes.seq)
+            changes = _changes(self.catalog, self.space, modality, codes.seq)
             self._indexes[modality] = QuickIndex(codes, changes, self._halves)
         return self._indexes[modality]
 
@@ -207,7 +265,7 @@ class _Reader:
     ) -> list[QuickHit]:
         if not ids:
             raise UnsureError  # the ordinary way knows why there is nothing
-        items = _items(self._catalog, self._space, ids)
+        items = _items(self.catalog, self.space, ids)
         hits = []
         for rank, (item, score, share) in enumerate(zip(ids, scores, relevances, strict=False), 1):
             found = items.get(item)
@@ -244,15 +302,6 @@ def _current(catalog: sqlite3.Connection) -> _Space:
     return _Space(*row)
 
 
-def _allowed(catalog: sqlite3.Connection, where: str) -> Ids:
-    """(n,) int64 ascending ids of the live items that a filter leaves."""
-    from mmsearch.filters import live_items, parse, schema_of
-
-    types = catalog.execute("SELECT name, type FROM attribute_types")
-    query = live_items(parse(where, schema_of(types)))
-    return np.array(catalog.execute(query.text, query.parameters).fetchall(), np.int64).ravel()
-
-
 def _changes(
     catalog: sqlite3.Connection, space: _Space, modality: Modality, since: int
 ) -> dict[int, int | None]:
@@ -279,8 +328,13 @@ def _counts(catalog: sqlite3.Connection, counted: str) -> dict[str, int]:
 
 def _searches_pictures(counts: Mapping[str, int]) -> bool:
     """Whether search.defaults takes pictures alone; its module takes longer than such a search."""
+    return bool(counts["images"]) and not _has_both(counts)
+
+
+def _has_both(counts: Mapping[str, int]) -> bool:
+    """Whether search.defaults takes pictures and texts together."""
     both = counts["images"] + counts["texts"] - counts["items"]
-    return bool(counts["images"]) and not (both and 2 * both >= counts["items"])
+    return bool(both) and 2 * both >= counts["items"]
 
 
 def _background(path: Path) -> tuple[int, Background | None]:
