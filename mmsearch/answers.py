@@ -10,7 +10,7 @@ from mmsearch.catalog.catalog import Catalog
 from mmsearch.catalog.records import EncoderInfo
 from mmsearch.errors import CorruptionError, MmsearchError
 from mmsearch.layout import Layout
-from mmsearch.loading import Encoders, log, settle_precision
+from mmsearch.loading import Encoders
 from mmsearch.search.candidates import Candidates
 from mmsearch.search.concepts import Concepts
 from mmsearch.search.defaults import Defaults
@@ -74,7 +74,10 @@ class Answers:
     def keep_image_tower(self, on_note: Callable[[str], None]) -> bool:
         """See Collection.keep_image_tower."""
         info = self._catalog.encoder()
-        return info is not None and self._encoders.keep_image_tower(info, on_note)
+        if info is None:
+            return False
+        own = self._catalog.spaces.precision(info.fingerprint)
+        return self._encoders.keep_image_tower(info, own, on_note)
 
     def _ask(self, ask: Callable[[Searcher], _T], nothing: _T) -> _T:
         info = self._catalog.encoder()
@@ -130,11 +133,8 @@ class Answers:
         self._candidates = Candidates(self._catalog)
 
     def _image_encoder(self, info: EncoderInfo) -> ImageEncoder:
-        """In the precision of the collection's pictures, so that each finds itself exactly."""
         own = self._catalog.spaces.precision(info.fingerprint)
-        if own in (None, "fp32"):
-            return self._encoders.image_tower_of(info)
-        return settle_precision(self._encoders.of(info), None, own, log.warning)
+        return self._encoders.image_tower_of(info, own)
 
     def _of(self, info: EncoderInfo) -> Searcher:
         if self._searcher is None or self._searcher[0] != info:

@@ -40,7 +40,7 @@ class Encoders:
         self._cached_texts = cached_texts
         self._loaded: dict[str, Encoder] = {}  # by name
         self._text: dict[str, TextCache] = {}  # by fingerprint
-        self._image: dict[str, ImageEncoder] = {}  # by fingerprint
+        self._image: dict[tuple[str, Precision | None], ImageEncoder] = {}  # by fingerprint
         self._towerless: set[str] = set()  # fingerprints whose text tower takes torch
         self._loading = threading.Lock()  # pictures' tower may be loaded beside text queries
 
@@ -100,32 +100,39 @@ class Encoders:
             self._text[info.fingerprint] = TextCache(tower, self._cached_texts)
         return self._text[info.fingerprint]
 
-    def image_tower_of(self, info: EncoderInfo) -> ImageEncoder:
-        """The image tower without torch where one is kept, else the full encoder.
+    def image_tower_of(self, info: EncoderInfo, own: Precision | None) -> ImageEncoder:
+        """The image tower without torch where one is kept, else the full encoder; for pictures
+        beside those that were encoded in the precision `own`.
 
         Raises as `of` does.
         """
-        if info.fingerprint not in self._image:
-            self._image[info.fingerprint] = self._kept_image_tower(info) or self.of(info)
-        return self._image[info.fingerprint]
+        if (info.fingerprint, own) not in self._image:
+            tower = self._kept_image_tower(info, own)
+            if tower is None:
+                exact = own if own == "int8" else None
+                tower = settle_precision(self.of(info), None, exact, log.warning)
+            self._image[info.fingerprint, own] = tower
+        return self._image[info.fingerprint, own]
 
-    def keep_image_tower(self, info: EncoderInfo, on_note: Callable[[str], None]) -> bool:
+    def keep_image_tower(
+        self, info: EncoderInfo, own: Precision | None, on_note: Callable[[str], None]
+    ) -> bool:
         """Write the image tower of the encoder that a query by picture has loaded, for those of
         other processes. False: none was loaded, or it has no such form, or there is no room."""
-        encoder = self._image.get(info.fingerprint)
-        if not any(encoder is one for one in self._loaded.values()):
-            return False
+        encoder = self._image.get((info.fingerprint, own))
+        if own == "int8" or not any(encoder is one for one in self._loaded.values()):
+            return False  # that of int8 is there since it was made
         from mmsearch.encoders.image_tower import keep_image_tower
 
         base = _with_tower(encoder)
         return base is not None and keep_image_tower(base, on_note)
 
-    def _kept_image_tower(self, info: EncoderInfo) -> ImageEncoder | None:
+    def _kept_image_tower(self, info: EncoderInfo, own: Precision | None) -> ImageEncoder | None:
         if self._given or info.name in self._loaded:  # it is there, and may be on a GPU
             return None
         from mmsearch.encoders.image_tower import open_image_tower
 
-        return open_image_tower(info.fingerprint)
+        return open_image_tower(info.fingerprint, own)
 
     def kept_text_tower(self, info: EncoderInfo) -> TextEncoder | None:
         """The text tower without torch; None where there is none, or an encoder was given."""

@@ -673,15 +673,22 @@ def test_a_picture_without_a_kept_tower_is_left_alone(
     assert reader.answers(grown / ".mmsearch", PHOTOS[0], 10, "image") is None
 
 
-def test_a_picture_is_left_alone_where_pictures_are_encoded_in_another_precision(
+def test_a_picture_is_left_alone_where_pictures_are_encoded_in_int8_by_another_tower(
     album: Path, eyes: None, mini: Painted
 ) -> None:
     compare(album, PHOTOS[0], to="image")
     with closing(Catalog(album / ".mmsearch" / "catalog.sqlite3")) as catalog:
-        catalog.spaces.set_precision(mini.fingerprint, "bf16")
+        catalog.spaces.set_precision(mini.fingerprint, "int8")
         assert reader.answers(album / ".mmsearch", PHOTOS[0], 10, "image") is None
-        catalog.spaces.set_precision(mini.fingerprint, "fp32")
+        catalog.spaces.set_precision(mini.fingerprint, "bf16")
     compare(album, PHOTOS[0], to="image")
+
+
+def test_a_picture_is_left_alone_where_nothing_is_left(album: Path, eyes: None) -> None:
+    with mmsearch.open(album) as collection:
+        collection.remove([hit.key for hit in collection.search(PHOTOS[0], k=500, to="image")])
+        collection.remove([hit.key for hit in collection.search(PHOTOS[0], k=500, to="text")])
+    assert reader.answers(album / ".mmsearch", PHOTOS[0], 10) is None
 
 
 @pytest.mark.parametrize("name", ["nothing.jpg", "003.txt", "."])

@@ -101,7 +101,6 @@ class Choice:
 def _towers(encoder: OpenClipEncoder, wanted: WantedPrecision) -> dict[Precision, Tower]:
     """What `wanted` allows here. For `auto` only what CPU and packages promise a gain from."""
     from mmsearch.encoders import int8_tower
-    from mmsearch.encoders.text_tower import cache_folder
 
     towers: dict[Precision, Tower] = {}
     if wanted == "bf16" and not precisions.has_bf16():
@@ -115,7 +114,7 @@ def _towers(encoder: OpenClipEncoder, wanted: WantedPrecision) -> dict[Precision
     promising = not encoder.convolutional and int8_tower.missing() is None
     if wanted == "int8" or (wanted == "auto" and promising):
         try:
-            towers["int8"] = int8_tower.Int8Tower(encoder, cache_folder())
+            towers["int8"] = int8_tower.Int8Tower(encoder)
         except ModelError:
             if wanted == "int8":
                 raise

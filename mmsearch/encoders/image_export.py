@@ -1,17 +1,27 @@
-"""The image tower of an open_clip model in the form that ONNX Runtime reads."""
+"""The image tower of an open_clip model in the form that ONNX Runtime reads.
+
+A folder with it is an `image_tower.ImageTower`: the graph, and in a file of its own what has to be
+known of the model beside it.
+"""
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmsearch.encoders.image_head import split_tower
+from mmsearch.encoders.preprocess import Preprocess
 
 if TYPE_CHECKING:
     import torch
 
     from mmsearch.encoders.open_clip_encoder import OpenClipEncoder
 
+FORMAT = 1
+SETTINGS = "image.json"
+GRAPH = "image.onnx"
 _OPSET = 17
 
 
@@ -41,6 +51,16 @@ def whole_tower(encoder: OpenClipEncoder, *, pooled: bool = False) -> torch.nn.M
             return torch.nn.functional.normalize(projection(before), dim=-1), before
 
     return Whole().eval()
+
+
+def write_settings(encoder: OpenClipEncoder, folder: Path) -> None:
+    """Write what an ImageTower reads beside its graph. Raises OSError."""
+    settings = {
+        "format": FORMAT,
+        "fingerprint": encoder.fingerprint,
+        "preprocess": asdict(Preprocess.from_cfg(encoder.preprocess_cfg)),
+    }
+    (folder / SETTINGS).write_text(json.dumps(settings, indent=1), encoding="utf-8")
 
 
 def to_onnx(encoder: OpenClipEncoder, path: Path, *, pooled: bool = False) -> None:

@@ -1,7 +1,9 @@
 """The image tower of a model for queries by picture, without torch: its import takes seconds.
 
 Kept in the user's cache, by fingerprint, for ONNX Runtime: an optimised graph in fp32 whose weights
-lie beside it and are memory-mapped. Checked against torch when it is written.
+lie beside it and are memory-mapped. Checked against torch when it is written. Where pictures are
+encoded in int8, the very tower that did it answers; of bf16, which saves time where there are many,
+one picture has no need.
 """
 
 from __future__ import annotations
@@ -9,7 +11,6 @@ from __future__ import annotations
 import json
 import shutil
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ import numpy as np
 
 from mmsearch import onnx_runtime
 from mmsearch.encoders.adapter import is_adapter, read_adapter
+from mmsearch.encoders.image_export import FORMAT, GRAPH, SETTINGS, write_settings
+from mmsearch.encoders.int8_tower import int8_folder
 from mmsearch.encoders.kept_tower import cache_folder, staged, tower_folder
 from mmsearch.encoders.preprocess import Preprocess
 from mmsearch.errors import ModelError
@@ -32,9 +35,6 @@ if TYPE_CHECKING:
     from mmsearch.encoders.open_clip_encoder import OpenClipEncoder
     from mmsearch.types import Pixels, Vectors
 
-FORMAT = 1
-SETTINGS = "image.json"
-GRAPH = "image.onnx"
 # Beyond this it is another tower; products added in another order stay above 0.999999.
 MIN_COSINE = 0.9999
 # Of a larger one the file would take more of the disk than its queries are worth.
@@ -121,18 +121,22 @@ def image_folder(fingerprint: str) -> Path:
     return cache_folder() / "images" / fingerprint
 
 
-def open_image_tower(fingerprint: str) -> ImageTower | AdaptedImageTower | None:
-    """The tower kept of this very fingerprint; None where there is none that can be used.
+def open_image_tower(
+    fingerprint: str, precision: str | None = None
+) -> ImageTower | AdaptedImageTower | None:
+    """The tower kept of this very fingerprint, for pictures that were encoded in `precision` (None:
+    as it comes); None where there is none that can be used.
 
     That of an adapter is the base model's, with the copy of it that stands where its text tower is.
     """
+    folder = int8_folder if precision == "int8" else image_folder
     with suppress(Exception):  # see ImageTower; torch answers in its place
         tower: ImageTower | AdaptedImageTower
         if is_adapter(tower_folder(fingerprint)):
             adapter = read_adapter(tower_folder(fingerprint))
-            tower = AdaptedImageTower(ImageTower(image_folder(adapter.base_fingerprint)), adapter)
+            tower = AdaptedImageTower(ImageTower(folder(adapter.base_fingerprint)), adapter)
         else:
-            tower = ImageTower(image_folder(fingerprint))
+            tower = ImageTower(folder(fingerprint))
         return tower if tower.fingerprint == fingerprint else None
     return None
 
@@ -218,12 +222,7 @@ def _write(encoder: OpenClipEncoder, folder: Path) -> None:
         to_onnx(encoder, plain, pooled=True)
         onnx_runtime.write_optimised(plain, folder / GRAPH)
     plain.unlink()
-    settings = {
-        "format": FORMAT,
-        "fingerprint": encoder.fingerprint,
-        "preprocess": asdict(Preprocess.from_cfg(encoder.preprocess_cfg)),
-    }
-    (folder / SETTINGS).write_text(json.dumps(settings, indent=1), encoding="utf-8")
+    write_settings(encoder, folder)
 
 
 def _agrees(encoder: OpenClipEncoder, tower: ImageTower) -> bool:

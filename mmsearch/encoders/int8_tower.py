@@ -2,7 +2,8 @@
 
 Weights are quantised once, per output channel; what flows between the layers is quantised as it
 comes, one scale a tensor ("dynamic"), so that no pictures are needed to calibrate. Convolutions
-stay fp32: their dynamic form gains nothing. The file is kept in the user's cache.
+stay fp32: their dynamic form gains nothing. It is kept in the user's cache, where queries by
+picture read it without torch (image_tower.py).
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmsearch import onnx_runtime
-from mmsearch.encoders.image_export import to_onnx
-from mmsearch.encoders.kept_tower import staged
+from mmsearch.encoders.image_export import GRAPH, to_onnx, write_settings
+from mmsearch.encoders.kept_tower import cache_folder, staged
 from mmsearch.encoders.precision import Trial, cpu_name, has_int8_products
 from mmsearch.encoders.silence import quiet
 from mmsearch.errors import ModelError
@@ -44,8 +45,8 @@ class Int8Tower:
     Raises ModelError if it cannot be exported or kept.
     """
 
-    def __init__(self, encoder: OpenClipEncoder, cache: Path) -> None:
-        folder = cache / "int8" / f"{encoder.fingerprint}-{recipe()}"
+    def __init__(self, encoder: OpenClipEncoder) -> None:
+        folder = int8_folder(encoder.fingerprint)
         self._session = _session(encoder, folder)  # threads: lanes.py
         self._trial_file = folder / "trial.json"
         self.trial = _read_trial(self._trial_file)
@@ -64,6 +65,11 @@ class Int8Tower:
             os.replace(staging, self._trial_file)
         except OSError:
             staging.unlink(missing_ok=True)
+
+
+def int8_folder(fingerprint: str) -> Path:
+    """Where the tower of this fingerprint is kept for this CPU."""
+    return cache_folder() / "int8" / f"{fingerprint}-{recipe()}"
 
 
 def recipe() -> str:
@@ -85,7 +91,7 @@ def _read_trial(path: Path) -> Trial | None:
 
 def _session(encoder: OpenClipEncoder, folder: Path) -> Any:
     """ONNX Runtime's session of the tower in `folder`, which is written if need be."""
-    file = folder / "tower.onnx"
+    file = folder / GRAPH
     if file.is_file():
         # What a damaged file raises is ONNX Runtime's own and has no common base.
         with suppress(Exception):
@@ -113,7 +119,7 @@ def _export(encoder: OpenClipEncoder, folder: Path) -> None:
             quant_pre_process(str(plain), str(ready), skip_symbolic_shape=True)
             quantize_dynamic(
                 str(ready),
-                str(staging / "tower.onnx"),
+                str(staging / GRAPH),
                 op_types_to_quantize=["MatMul", "Gemm"],
                 per_channel=True,
                 weight_type=QuantType.QInt8,
@@ -121,3 +127,4 @@ def _export(encoder: OpenClipEncoder, folder: Path) -> None:
             )
         for used in (plain, ready):
             used.unlink()
+        write_settings(encoder, staging)

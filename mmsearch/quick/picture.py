@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from mmsearch.types import Vectors
 
 
-def encode(path: Path, fingerprint: str) -> Vectors | None:
-    """(d,) float32 unit vector, to the bit what `search.terms` makes of it; None: no such tower is
-    kept. Raises ImageError, ModelError."""
-    tower = open_image_tower(fingerprint)
+def encode(path: Path, fingerprint: str, precision: str | None) -> Vectors | None:
+    """(d,) float32 unit vector, to the bit what `search.terms` makes of it among pictures that were
+    encoded in `precision`; None: no such tower is kept. Raises ImageError, ModelError."""
+    tower = open_image_tower(fingerprint, precision)
     if tower is None:
         return None
     pixels = tower.preprocess(decode(path, tower.image_size).image)

@@ -97,7 +97,7 @@ class _Space(NamedTuple):
 def answers(
     root: Path, query: str | Path, k: int, to: Modality | None = None, where: str | None = None
 ) -> list[QuickAnswer] | None:
-    """What the collection in the directory `root` answers; None: ask the ordinary way.
+    """What the collection in the directory `root` answers, never nothing; None: ask the other way.
 
     `query` is a text, or the path of a picture. `to` None is the collection's default, and there a
     folder of photos that also holds texts gives two answers to a picture, pictures and texts.
@@ -136,6 +136,8 @@ def _ask(uri: str, root: Path, query: str | Path, wanted: Wanted) -> list[QuickA
         space = _current(connection)
         counts = None if wanted.to else _counts(connection, counted)
         reader = _Reader(root, connection, space, seq)
+        if counts and not counts["items"]:
+            raise UnsureError
         if isinstance(query, Path):
             return _answer_picture(reader, query, wanted, counts)
         return [_answer_text(reader, query, wanted, counts)]
@@ -162,19 +164,16 @@ def _answer_picture(
 ) -> list[QuickAnswer]:
     from mmsearch.quick.picture import encode
 
-    if reader.precision() not in (None, "fp32"):
-        raise UnsureError  # it takes torch
-    query = encode(path, reader.space.fingerprint)
+    query = encode(path, reader.space.fingerprint, reader.precision())
     if query is None:
         raise UnsureError
     asked = Asked("image", query, "", wanted.k, reader.allowed(wanted.where))
-    if counts is not None and _has_both(counts):
+    if counts is None:
+        found = [reader.by_vector(asked, wanted.to or "image")]
+    elif _has_both(counts):
         found = [reader.by_vectors_and_words(asked, counts)]
     else:
-        kinds = (
-            [wanted.to] if wanted.to else [kind for kind in _KINDS if (counts or {})[f"{kind}s"]]
-        )
-        found = [reader.by_vector(asked, kind) for kind in kinds]
+        found = [reader.by_vector(asked, kind) for kind in _KINDS if counts[f"{kind}s"]]
     return [QuickAnswer(tuple(hits), nothing, _nothing_to_remember) for hits, nothing in found]
 
 

@@ -14,10 +14,9 @@ import pytest
 from PIL import Image
 
 import mmsearch
-from mmsearch.encoders import image_export, image_tower
+from mmsearch.encoders import image_export, image_tower, precision
+from mmsearch.encoders.image_export import GRAPH, SETTINGS
 from mmsearch.encoders.image_tower import (
-    GRAPH,
-    SETTINGS,
     image_folder,
     keep_if_small,
     keep_image_tower,
@@ -251,10 +250,37 @@ def test_an_index_run_keeps_the_tower_of_a_small_model(album: Path, tiny: OpenCl
     assert not loaded_torch
 
 
-def test_pictures_encoded_in_another_precision_are_searched_in_it(album: Path) -> None:
+def test_pictures_encoded_in_int8_find_themselves_without_torch(
+    tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "MIN_COSINE", 0.0)  # random weights
+    for seed in range(3):
+        noise(80, 64, seed).save(tmp_path / f"{seed}.png")
+    with mmsearch.open(tmp_path, create=True) as collection:
+        collection.index([tmp_path], model=str(tiny_folder), device="cpu", precision="int8")
+    printed, loaded_torch = run(tmp_path, "query", "--image", str(tmp_path / "1.png"), "--json")
+    hit = json.loads(printed.splitlines()[0])
+    assert hit["key"] == "1.png"
+    assert hit["score"] == pytest.approx(1, abs=1e-3)  # as float16 keeps it
+    assert not loaded_torch
+
+
+def test_pictures_encoded_in_int8_are_not_searched_by_a_tower_in_fp32(
+    album: Path, tiny: OpenClipEncoder
+) -> None:
     with mmsearch.open(album) as collection:
-        info = collection._catalog.encoder()
-        assert info is not None
-        collection._catalog.spaces.set_precision(info.fingerprint, "int8")
+        collection._catalog.spaces.set_precision(tiny.fingerprint, "int8")
         collection.search(album / "red.png")
         assert not collection.keep_image_tower()
+    assert open_image_tower(tiny.fingerprint) is None
+    assert open_image_tower(tiny.fingerprint, "int8") is not None
+
+
+def test_pictures_encoded_in_bf16_are_searched_in_fp32(album: Path, tiny: OpenClipEncoder) -> None:
+    with mmsearch.open(album) as collection:
+        collection._catalog.spaces.set_precision(tiny.fingerprint, "bf16")
+        collection.search(album / "red.png")
+        assert collection.keep_image_tower()
+    printed, loaded_torch = run(album, "query", "--image", str(album / "red.png"), "--json")
+    assert json.loads(printed.splitlines()[0])["key"] == "red.png"
+    assert not loaded_torch

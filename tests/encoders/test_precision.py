@@ -328,7 +328,7 @@ def test_a_damaged_int8_tower_is_exported_again(
 ) -> None:
     encoder.use_precision("int8")
     rows = encoder.encode_images(pictures(16))
-    (file,) = (tmp_path / "cache").rglob("tower.onnx")
+    (file,) = (tmp_path / "cache").rglob("image.onnx")
     file.write_bytes(damage)
     encoder.use_precision("int8")
     np.testing.assert_allclose(encoder.encode_images(pictures(16)), rows, atol=1e-6)
@@ -342,7 +342,7 @@ def test_an_int8_tower_that_cannot_be_loaded_is_refused_after_one_more_export(
     def junk(_: object, folder: Path) -> None:
         exports.append(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "tower.onnx").write_bytes(b"junk" * 50)
+        (folder / "image.onnx").write_bytes(b"junk" * 50)
 
     monkeypatch.setattr(int8_tower, "_export", junk)
     for _ in range(2):
