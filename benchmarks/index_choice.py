@@ -6,7 +6,8 @@
     python benchmarks/index_choice.py --quick --collection ~/Pictures  # its vectors, multiplied
 
 Made vectors lie in 2,000 clusters (d = 512, mean cosine 0.5). A collection's pictures are
-multiplied with jitter, its texts are the queries. All contenders answer the same queries one at a
+multiplied with jitter, its texts are the queries; our kinds are measured with other texts and
+with everyday words, as those of a collection are. All contenders answer the same queries one at a
 time, in one process, after the truth was found by IndexFlatIP: compare times within a run. The goal
 of our kinds is reached on a sample; the recall shown is that of other queries. Peers, where they
 are installed (pip install usearch hnswlib): IndexHNSWFlat, usearch float16, hnswlib. Then what an
@@ -36,9 +37,12 @@ from index_picture import picture
 
 import mmsearch
 from mmsearch.catalog.vectors import VectorFile
+from mmsearch.encoders.text_tower import open_text_tower
 from mmsearch.index.build import Sample, spaced
 from mmsearch.index.goals import Goals
 from mmsearch.index.kinds import threads
+from mmsearch.search.bank import TYPICAL_QUERIES
+from mmsearch.search.sample import SAMPLE
 
 K = 10
 BATCH = 50_000
@@ -118,9 +122,13 @@ def main() -> None:
     size, folder = arguments.size, Path(tempfile.mkdtemp(prefix="index_choice_"))
     make: Callable[[int, int], np.ndarray] = made
     asked, source = made(600, 10**9), "made: 2,000 clusters"
+    words: list[np.ndarray] = []
     if arguments.collection:
         with mmsearch.open(arguments.collection) as opened:
             pictures, texts = opened.vectors("image")[1], opened.vectors("text")[1]
+            tower = open_text_tower(opened.status().fingerprint, opened.status().model)
+            assert tower is not None
+            words = [tower.encode_texts(TYPICAL_QUERIES)]
         source = f"{len(pictures)} pictures of a collection, multiplied"
         asked = multiplied(pictures, 600, 10**9)
         if len(texts):
@@ -132,7 +140,7 @@ def main() -> None:
 
     store = VectorFile(folder / "vectors.f16", asked.shape[1])
     fill(store, size, make)
-    sample = Sample((asked[:64], store.read(spaced(np.arange(size), 64))))
+    sample = Sample((asked[:SAMPLE], store.read(spaced(np.arange(size), SAMPLE)), *words))
     queries = np.ascontiguousarray(asked[200 : 200 + arguments.queries])
     np.save(folder / "queries.npy", queries[:50])
     flat = flat_search(store, size)

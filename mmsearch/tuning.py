@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,7 +29,8 @@ from mmsearch.index.goals import Goals
 from mmsearch.index.kinds import threads
 from mmsearch.index.planner import NAMES, Choice, in_bytes, lists_for, memory_bytes, possible
 from mmsearch.layout import Layout
-from mmsearch.search.indexes import sample_queries
+from mmsearch.loading import Encoders
+from mmsearch.search.sample import sample_queries
 from mmsearch.types import MODALITIES, Modality, OnProgress, Progress
 
 if TYPE_CHECKING:
@@ -46,8 +48,9 @@ NEARLY_ALL = 0.9995
 class Point:
     """One way to search: what it finds of the ten nearest, how fast, and in how much memory.
 
-    `recall` is that of the worse group of queries: the collection's own vectors of the same
-    modality, and of the other one. `chosen`: it is in effect from now on, or would be.
+    `recall` is that of the worst group of queries: the collection's own vectors of the same
+    modality, those of the other one, and typical words. `chosen`: it is in effect from now on, or
+    would be.
     """
 
     kind: KindName
@@ -94,6 +97,7 @@ def tune(
     *,
     modality: Modality | None = None,
     apply: bool = True,
+    encoders: Encoders | None = None,
     on_progress: OnProgress | None = None,
 ) -> list[Tuning]:
     """Measure the kinds that fit into the memory, on each modality's vectors (or one's alone).
@@ -115,9 +119,10 @@ def tune(
                 "`mmsearch index` first".replace("  ", " ")
             )
         store = layout.vector_file(info)
+        text_tower = partial((encoders or Encoders()).text_tower_of, info)
         tunings, indexes = [], []
         for one, rows in found:
-            sample = sample_queries(catalog, info, store, one, rows.rows)
+            sample = sample_queries(catalog, info, store, one, rows.rows, text_tower)
             tuning, index = _measure(one, rows, store, sample, goals, on_progress)
             index.seq = rows.seq
             tunings.append(replace(tuning, applied=apply))

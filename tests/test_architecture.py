@@ -63,7 +63,7 @@ ARROWS = {
     | {"collection", "catalog", "encoders", "images", "index", "scan", "search", "tables", "pool"}
     | {"durable", "models"},
     "duplicates": GROUND | {"collection", "catalog", "ranking", "images", "scan"},
-    "tuning": GROUND | {"catalog", "index", "layout", "search"},
+    "tuning": GROUND | {"catalog", "index", "layout", "loading", "search"},
     "tagging": GROUND
     | {"collection", "catalog", "loading", "encoders", "models", "evaluation", "filters"},
     "watching": GROUND | {"collection", "scan", "images", "tables"},

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from mmsearch.index.engine import EngineIndex, KindName
     from mmsearch.index.stored import RowStore
 
-FORMAT = 3
+FORMAT = 4  # since then they are measured with typical words too
 ALIGN = 64  # bytes; arrays are mapped where they lie
 MOST_HEADER = 1 << 16
 # Codes of FAISS hold plain numbers of the machine, in an order that its releases may change.

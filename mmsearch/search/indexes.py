@@ -11,20 +11,19 @@ from mmsearch.catalog.catalog import Catalog
 from mmsearch.catalog.records import EncoderInfo
 from mmsearch.catalog.rows import live, live_rows
 from mmsearch.catalog.vectors import VectorFile
-from mmsearch.index.build import Sample, build, spaced
+from mmsearch.index.build import build
 from mmsearch.index.coded_index import CodedIndex
 from mmsearch.index.engine import EngineIndex
 from mmsearch.index.planner import outgrown
 from mmsearch.index.snapshots import Snapshots
 from mmsearch.ranking.ranked import among
+from mmsearch.search.sample import sample_queries
 from mmsearch.types import Modality
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from mmsearch.types import Ids
-
-SAMPLE = 128  # queries of each modality
+    from mmsearch.types import Ids, TextEncoder
 
 
 class Indexes:
@@ -40,11 +39,13 @@ class Indexes:
         info: EncoderInfo,
         vectors: VectorFile,
         snapshots: Callable[[Modality], Snapshots],
+        text_encoder: Callable[[], TextEncoder],
     ) -> None:
         self._catalog = catalog
         self._info = info
         self._vectors = vectors
         self._snapshots = snapshots
+        self._text_encoder = text_encoder
         self._indexes: dict[Modality, EngineIndex] = {}
         self.seq = -1  # of the catalog at the last refresh
         self._ids: dict[Modality, tuple[int, Ids]] = {}
@@ -111,24 +112,10 @@ class Indexes:
         choice = snapshots.choose(len(ids))
         sample = None
         if choice.kind != "exact":
-            sample = sample_queries(self._catalog, self._info, self._vectors, modality, rows)
+            sample = sample_queries(
+                self._catalog, self._info, self._vectors, modality, rows, self._text_encoder
+            )
         index = build(choice, ids, rows, self._vectors, snapshots.settings.goals, sample)
         # What was committed since the refresh may be in it already; replaying it changes nothing.
         index.seq = seq
         return index
-
-
-def sample_queries(
-    catalog: Catalog, info: EncoderInfo, vectors: VectorFile, modality: Modality, rows: Ids
-) -> Sample:
-    """Queries to measure an index with: its own vectors, and those of the other modality, if any.
-
-    A text among pictures lies outside their distribution, where an index loses most. Of the other
-    modality the oldest items are taken: reading one part of the catalog and not all of it.
-    """
-    groups = [vectors.read(spaced(rows, SAMPLE))]
-    other: Modality = "text" if modality == "image" else "image"
-    if oldest := next(catalog.vector_rows(other, info.fingerprint), None):
-        others = np.array([row for _, row in oldest], np.int64)
-        groups.append(vectors.read(spaced(others, SAMPLE)))
-    return Sample(tuple(groups))

@@ -47,7 +47,7 @@ class Searcher:
     ) -> None:
         self._catalog = catalog
         self._info = info
-        self._indexes = Indexes(catalog, info, vectors, snapshots)
+        self._indexes = Indexes(catalog, info, vectors, snapshots, text_encoder)
         self._terms = TermVectors(catalog, info, vectors, text_encoder, image_encoder)
         self._text_encoder = text_encoder
         self._candidates = candidates

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from mmsearch.cli.app import app
 from mmsearch.errors import UsageError
 from mmsearch.index.goals import Goals, Settings
 from mmsearch.layout import Layout
-from mmsearch.search.indexes import SAMPLE
+from mmsearch.search.sample import SAMPLE
 from mmsearch.tuning import tune
 from mmsearch.types import Hit
 from tests.index.worlds import clustered
@@ -28,14 +29,15 @@ DIM = 32
 
 
 class NumberEncoder(ColourEncoder):
-    """A text "7" is the seventh of many clustered vectors."""
+    """A text "7" is the seventh of many clustered vectors, and a word any of them."""
 
     def __init__(self) -> None:
         super().__init__(dim=DIM)
         self._vectors = clustered(4_000, DIM)
 
     def encode_texts(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        return self._vectors[[int(text) for text in texts]]
+        numbers = [text if text.isdigit() else zlib.crc32(text.encode()) for text in texts]
+        return self._vectors[[int(number) % len(self._vectors) for number in numbers]]
 
 
 @pytest.fixture(scope="module")
