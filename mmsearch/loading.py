@@ -107,12 +107,20 @@ class Encoders:
         Raises as `of` does.
         """
         if (info.fingerprint, own) not in self._image:
-            tower = self._kept_image_tower(info, own)
-            if tower is None:
-                exact = own if own == "int8" else None
-                tower = settle_precision(self.of(info), None, exact, log.warning)
+            tower = self._kept_image_tower(info, own) or self._own_image_tower(info, own)
             self._image[info.fingerprint, own] = tower
         return self._image[info.fingerprint, own]
+
+    def _own_image_tower(self, info: EncoderInfo, own: Precision | None) -> ImageEncoder:
+        encoder = self.of(info)
+        if own != "int8":
+            return encoder
+        from mmsearch.encoders.text_tower import keep_text_tower
+
+        # Made now, it answers in the encoder's place, which would try it again for each picture.
+        encoder = settle_precision(encoder, None, own, log.warning)
+        keep_text_tower(info.fingerprint, info.name)  # with it the copy of an adapter
+        return self._kept_image_tower(info, own) or encoder
 
     def keep_image_tower(
         self, info: EncoderInfo, own: Precision | None, on_note: Callable[[str], None]
@@ -120,15 +128,18 @@ class Encoders:
         """Write the image tower of the encoder that a query by picture has loaded, for those of
         other processes. False: none was loaded, or it has no such form, or there is no room."""
         encoder = self._image.get((info.fingerprint, own))
-        if own == "int8" or not any(encoder is one for one in self._loaded.values()):
-            return False  # that of int8 is there since it was made
+        if not any(encoder is one for one in self._loaded.values()):
+            return False
         from mmsearch.encoders.image_tower import keep_image_tower
+        from mmsearch.encoders.text_tower import keep_text_tower
 
+        keep_text_tower(info.fingerprint, info.name)  # with it the copy of an adapter
         base = _with_tower(encoder)
-        return base is not None and keep_image_tower(base, on_note)
+        return base is not None and own != "int8" and keep_image_tower(base, on_note)
 
     def _kept_image_tower(self, info: EncoderInfo, own: Precision | None) -> ImageEncoder | None:
-        if self._given or info.name in self._loaded:  # it is there, and may be on a GPU
+        # What was loaded is there, and may be on a GPU, where nothing is encoded in int8.
+        if self._given or (info.name in self._loaded and own != "int8"):
             return None
         from mmsearch.encoders.image_tower import open_image_tower
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -47,6 +48,7 @@ from mmsearch.types import Encoder, Modality, TextEncoder
 
 DIM = 384
 THINGS = TYPICAL_QUERIES[:60]
+PHOTOS = sorted((Path(__file__).parents[1] / "sample_data" / "photos").glob("*.jpg"))[:3]
 TEXTS = (*THINGS[:6], "red car", "Müllers Küche, 5 €", "quarterly tax declaration of 1984", "x")
 
 
@@ -99,6 +101,14 @@ def mini() -> Painted:
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def eyes(cache: Path) -> None:
+    """The image tower of `mini`, as an index run keeps it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MMSEARCH_CACHE", str(cache))
+        assert keep_image_tower(load_open_clip("mini", device="cpu"), lambda _: None)
 
 
 @pytest.fixture(autouse=True)
@@ -341,12 +351,15 @@ def test_a_model_that_changed_is_left_alone(
     assert reader.answers(grown / ".mmsearch", "no such text yet", 3) is None
 
 
-def test_the_first_query_after_an_index_run_is_quick(tmp_path: Path, mini: Painted) -> None:
+@pytest.mark.parametrize("asked", ["a dog", PHOTOS[0]], ids=["words", "picture"])
+def test_the_first_query_after_an_index_run_is_quick(
+    tmp_path: Path, mini: Painted, eyes: None, asked: str | Path
+) -> None:
     for number in range(60):
         picture(tmp_path / f"{number}.png", number, number)
     with mmsearch.open(tmp_path, create=True, encoder=mini) as collection:
         collection.index([tmp_path])
-    quick = only(reader.answers(tmp_path / ".mmsearch", "a dog", 5))
+    quick = only(reader.answers(tmp_path / ".mmsearch", asked, 5))
     assert quick.hits[0].relevance is not None
 
 
@@ -624,16 +637,6 @@ def test_a_locked_damaged_or_impossible_memory_is_done_without(tmp_path: Path) -
 
 # ---- by picture
 
-PHOTOS = sorted((Path(__file__).parents[1] / "sample_data" / "photos").glob("*.jpg"))[:3]
-
-
-@pytest.fixture(scope="module")
-def eyes(cache: Path) -> None:
-    """The image tower of `mini`, as an index run keeps it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MMSEARCH_CACHE", str(cache))
-        assert keep_image_tower(load_open_clip("mini", device="cpu"), lambda _: None)
-
 
 @pytest.mark.parametrize("k", [1, 10, 500])
 @pytest.mark.parametrize("to", ["image", "text"])
@@ -884,11 +887,43 @@ def test_the_program_begins_with_the_quick_way(here: Path, arguments: list[str],
     assert done.stdout or done.stderr
 
 
-def test_a_reader_that_has_gone_is_no_error(here: Path) -> None:
-    command = f"{sys.executable} -m mmsearch query 'a dog' | true; echo ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
-    assert done.stdout.strip() in ("0", "141")
+ASKING = ("'a dog'", f"--image {PHOTOS[0]}", f"--paths --image {PHOTOS[0]}")
+
+
+def shell(command: str) -> Any:
+    """Of what the program prints, Python's own buffer holds back, as for anybody's."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    return subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, check=False, env=environment
+    )
+
+
+@pytest.mark.parametrize("asked", ASKING)
+@pytest.mark.parametrize("reader", ["true", "head -1"])
+def test_a_reader_that_has_gone_is_no_error(
+    here: Path, eyes: None, asked: str, reader: str
+) -> None:
+    done = shell(f"{sys.executable} -m mmsearch query {asked} | {reader}; echo ${{PIPESTATUS[0]}}")
+    assert done.stdout.splitlines()[-1] in ("0", "141")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("asked", ASKING)
+def test_a_disk_without_room_is_said(here: Path, eyes: None, asked: str) -> None:
+    done = shell(f"{sys.executable} -m mmsearch query {asked} > /dev/full")
+    assert done.returncode == 1
+    assert "error: cannot write: No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_name_that_is_no_utf8_is_left_to_the_whole_program(
+    here: Path, eyes: None, tmp_path: Path
+) -> None:
+    name = os.fsdecode(os.fsencode(tmp_path) + b"/n\xff.jpg")
+    shutil.copy(PHOTOS[0], name)
+    assert oneshot.parse(["query", "--image", name]) is None
+    whole = run_wholly(["query", "--to", "image", "--paths", "--image", name])
+    assert whole == run_wholly(["query", "--to", "image", "--paths", "--image", str(PHOTOS[0])])
 
 
 # ---- many queries from stdin

@@ -335,7 +335,7 @@ def test_background_is_kept_and_measured_again_when_the_collection_grew(tmp_path
     with mmsearch.open(tmp_path / "c", create=True, encoder=ColourEncoder()) as shop:
         shop.upsert(rows(60))
         before = shop.answer("red", mode="vector", k=1).hits
-        (kept,) = (tmp_path / "c" / "index").glob("*.relevance.json")
+        (kept,) = (tmp_path / "c" / "index").glob("*-text-text.relevance.json")
         written = kept.stat().st_mtime_ns
         shop.upsert(rows(66))
         shop.answer("red", mode="vector", k=1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from mmsearch.cli.place import root_of, terminal_width
@@ -53,12 +54,13 @@ def run(arguments: list[str]) -> Callable[[], None] | None:
     if found is None:
         return None
     try:
-        for number, answer in enumerate(found):
-            if number and request.form == "table":
-                sys.stdout.write("\n")
-            _print(answer, request, folder.parent)
-    except OSError:
+        shown = [_shown(answer, request, folder.parent) for answer in found]
+        between = "\n" if request.form == "table" else ""
+        _write(between.encode().join(out for out, _ in shown))
+    except (OSError, UnicodeEncodeError):
         return None
+    with suppress(OSError):  # the answer is out
+        sys.stderr.write("".join(note for _, note in shown))
     return found[0].remember
 
 
@@ -133,24 +135,38 @@ def _request(given: dict[str, str]) -> Request | None:
     return Request(query, int(k), modality, given.get("where"), collection, form, by_picture)
 
 
-def _print(answer: QuickAnswer, request: Request, base: Path) -> None:
+def _shown(answer: QuickAnswer, request: Request, base: Path) -> tuple[bytes, str]:
+    """What of an answer goes to stdout, and to stderr."""
     from mmsearch.cli import render
 
+    note = "" if answer.no_match is None else f"{answer.no_match}\n"
     if request.form == "json":
-        lines = [render.hit_json(hit) for hit in answer.hits]
-        sys.stdout.write("".join(f"{line}\n" for line in lines))
-    else:
-        files = [_file_of(hit, base) for hit in answer.hits]
-        if request.form == "table":
-            kinds = {hit.modality for hit in answer.hits}
-            title = kinds.pop() if len(kinds) == 1 else "item"
-            table = render.hits_table(answer.hits, files, title=title, width=terminal_width())
-            sys.stdout.write(table + "\n")
-        else:
-            render.write_paths(files, b"\0" if request.form == "nul" else b"\n")
+        return _encoded("".join(f"{render.hit_json(hit)}\n" for hit in answer.hits)), note
+    files = [_file_of(hit, base) for hit in answer.hits]
+    if request.form == "table":
+        kinds = {hit.modality for hit in answer.hits}
+        title = kinds.pop() if len(kinds) == 1 else "item"
+        table = render.hits_table(answer.hits, files, title=title, width=terminal_width())
+        return _encoded(f"{table}\n"), note
+    end = b"\0" if request.form == "nul" else b"\n"
+    return render.paths(files, end), render.note_without_a_file(files) + note
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", sys.stdout.errors or "strict")
+
+
+def _write(data: bytes) -> None:
+    """All of it on stdout, past its buffer: what could not be written must not wait in there, for
+    the program tells what is wrong, and answers again. Raises OSError."""
     sys.stdout.flush()
-    if answer.no_match is not None:
-        sys.stderr.write(answer.no_match + "\n")
+    stream = getattr(sys.stdout.buffer, "raw", sys.stdout.buffer)
+    left = memoryview(data)
+    while left:
+        written = stream.write(left)
+        if written is None:
+            raise BlockingIOError
+        left = left[written:]
 
 
 def _file_of(hit: QuickHit, base: Path) -> Path | None:

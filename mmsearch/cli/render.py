@@ -186,19 +186,27 @@ def write_paths(
     How many have none stands on `err`. None are stdout and stderr; `folder` as in `near`.
     """
     out, err = out or sys.stdout, err or sys.stderr
-    there = [file for file in files if file is not None]
     out.flush()
-    out.buffer.write(b"".join(os.fsencode(near(file, folder)) + end for file in there))
+    out.buffer.write(paths(files, end, folder))
     out.buffer.flush()
-    if len(there) < len(files):
-        err.write(f"note: {_without_a_file(len(files) - len(there))}\n")
+    err.write(note_without_a_file(files))
 
 
-def _without_a_file(count: int) -> str:
+def paths(files: Sequence[Path | None], end: bytes, folder: str | None = None) -> bytes:
+    """What `write_paths` writes on `out`."""
+    return b"".join(os.fsencode(near(file, folder)) + end for file in files if file is not None)
+
+
+def note_without_a_file(files: Sequence[Path | None]) -> str:
+    """A line, or nothing where each answer has a file."""
+    count = list(files).count(None)
     # Nothing in an answer tells one from the other.
     if count == 1:
-        return "1 answer is a row of a table, without a file, or a text whose file is gone"
-    return f"{count} answers are rows of tables, without a file, or texts whose files are gone"
+        return "note: 1 answer is a row of a table, without a file, or a text whose file is gone\n"
+    if count:
+        what = "rows of tables, without a file, or texts whose files are gone"
+        return f"note: {count} answers are {what}\n"
+    return ""
 
 
 def near(file: Path, folder: str | None = None) -> str:

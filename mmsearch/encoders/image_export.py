@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmsearch.durable import replacing
 from mmsearch.encoders.image_head import split_tower
 from mmsearch.encoders.preprocess import Preprocess
 
@@ -55,12 +56,25 @@ def whole_tower(encoder: OpenClipEncoder, *, pooled: bool = False) -> torch.nn.M
 
 def write_settings(encoder: OpenClipEncoder, folder: Path) -> None:
     """Write what an ImageTower reads beside its graph. Raises OSError."""
+    with replacing(folder / SETTINGS, alone=False) as new:
+        new.write_text(_settings(encoder), encoding="utf-8")
+
+
+def is_described(encoder: OpenClipEncoder, folder: Path) -> bool:
+    """Whether `write_settings` has written there."""
+    try:
+        return (folder / SETTINGS).read_text(encoding="utf-8") == _settings(encoder)
+    except (OSError, ValueError):
+        return False
+
+
+def _settings(encoder: OpenClipEncoder) -> str:
     settings = {
         "format": FORMAT,
         "fingerprint": encoder.fingerprint,
         "preprocess": asdict(Preprocess.from_cfg(encoder.preprocess_cfg)),
     }
-    (folder / SETTINGS).write_text(json.dumps(settings, indent=1), encoding="utf-8")
+    return json.dumps(settings, indent=1)
 
 
 def to_onnx(encoder: OpenClipEncoder, path: Path, *, pooled: bool = False) -> None:

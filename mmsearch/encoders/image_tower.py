@@ -9,6 +9,7 @@ one picture has no need.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -86,7 +87,15 @@ class ImageTower:
         return rows, pooled
 
     def _run(self, names: list[str], pixels: Pixels) -> list[Vectors]:
-        found: list[Vectors] = self._session.run(names, {"pixels": np.ascontiguousarray(pixels)})
+        taken = {"pixels": np.ascontiguousarray(pixels)}
+        try:
+            found: list[Vectors] = self._session.run(names, taken)
+        except Exception as error:  # ONNX Runtime's own have no common base
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ModelError(
+                f"the image tower in {self._folder} cannot be computed ({reason[:200]}): if there "
+                "is memory enough, delete that folder"
+            ) from error
         if not np.allclose(np.linalg.norm(found[0], axis=1), 1, atol=1e-3):
             raise ModelError(f"the image tower in {self._folder} is damaged: delete that folder")
         return found
@@ -142,12 +151,15 @@ def open_image_tower(
 
 
 def keep_image_tower(encoder: OpenClipEncoder, on_note: Callable[[str], None]) -> bool:
-    """Write the tower, and say whether it is there now: complete, and checked against torch.
+    """Write the tower, unless it is there, and say whether it is now: complete, and checked against
+    torch.
 
     Not of a model on another device than the CPU, nor of one beyond MOST_BYTES, nor without room
     for it, nor of one that ONNX Runtime cannot compute, which is kept in mind: it took seconds to
     see. `on_note` hears of it before it begins.
     """
+    if open_image_tower(encoder.fingerprint) is not None:
+        return True
     if encoder.device.type != "cpu" or onnx_runtime.absent():
         return False
     try:
@@ -168,8 +180,8 @@ def keep_image_tower(encoder: OpenClipEncoder, on_note: Callable[[str], None]) -
 
 
 def keep_if_small(encoder: OpenClipEncoder) -> None:
-    """`keep_image_tower` of one of SMALL_BYTES, unless it is there."""
-    if _bytes(encoder) <= SMALL_BYTES and open_image_tower(encoder.fingerprint) is None:
+    """`keep_image_tower` of one of SMALL_BYTES."""
+    if _bytes(encoder) <= SMALL_BYTES:
         keep_image_tower(encoder, lambda _: None)
 
 
@@ -192,7 +204,9 @@ def _has_room(folder: Path, size_bytes: int) -> bool:
     """Whether disk and memory bear the export. Raises OSError."""
     if size_bytes > MOST_BYTES:
         return False
-    there = next(one for one in (folder, *folder.parents) if one.exists())
+    there = next(one for one in folder.parents if one.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK)):
+        return False
     if shutil.disk_usage(there).free < DISK * size_bytes:
         return False
     with suppress(OSError):  # Linux has it

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmsearch import onnx_runtime
-from mmsearch.encoders.image_export import GRAPH, to_onnx, write_settings
+from mmsearch.encoders.image_export import GRAPH, is_described, to_onnx, write_settings
 from mmsearch.encoders.kept_tower import cache_folder, staged
 from mmsearch.encoders.precision import Trial, cpu_name, has_int8_products
 from mmsearch.encoders.silence import quiet
@@ -48,6 +48,9 @@ class Int8Tower:
     def __init__(self, encoder: OpenClipEncoder) -> None:
         folder = int8_folder(encoder.fingerprint)
         self._session = _session(encoder, folder)  # threads: lanes.py
+        if not is_described(encoder, folder):
+            with suppress(OSError):
+                write_settings(encoder, folder)
         self._trial_file = folder / "trial.json"
         self.trial = _read_trial(self._trial_file)
 

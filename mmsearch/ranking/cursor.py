@@ -56,7 +56,8 @@ class Page:
 def query_digest(request: object) -> str:
     """What ties a cursor to its request: equal JSON values, equal digests."""
     form = json.dumps(request, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.blake2b(form.encode(), digest_size=8).hexdigest()
+    # Names of files may hold bytes that are no UTF-8.
+    return hashlib.blake2b(form.encode(errors="surrogateescape"), digest_size=8).hexdigest()
 
 
 def decode(text: str, query: str) -> Cursor:

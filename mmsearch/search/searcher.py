@@ -14,12 +14,12 @@ from mmsearch.catalog.vectors import VectorFile
 from mmsearch.errors import MmsearchError, UsageError
 from mmsearch.index.engine import EngineIndex
 from mmsearch.index.snapshots import Snapshots
-from mmsearch.search.defaults import Defaults, modalities_of
+from mmsearch.search.defaults import Defaults
 from mmsearch.search.hits import hit_of
 from mmsearch.search.indexes import Indexes
 from mmsearch.search.request import validate
 from mmsearch.search.terms import TermVectors, sum_parts
-from mmsearch.types import Answer, Hit, ImageEncoder, Modality, Query
+from mmsearch.types import MODALITIES, Answer, Hit, ImageEncoder, Modality, Query
 
 if TYPE_CHECKING:
     from mmsearch.encoders.text_cache import TextCache
@@ -141,10 +141,13 @@ class Searcher:
         return self._counted()[0]
 
     def measure(self) -> None:
-        """Measure what a score is worth in the searches of a text that are the default, unless
+        """Measure what a score is worth, of texts and of pictures with all that there is, unless
         that is known. Raises ModelError."""
-        for modality in modalities_of(self.defaults().to):
-            self._relevance.background("text", modality)
+        self._indexes.refresh()
+        there = [modality for modality in MODALITIES if len(self._indexes.get(modality))]
+        for of in MODALITIES:
+            for to in there:
+                self._relevance.background(of, to)
 
     # ---- inside
 

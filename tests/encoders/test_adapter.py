@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,7 @@ from mmsearch.encoders.adapter import (
 )
 from mmsearch.encoders.fingerprint import folder_fingerprint
 from mmsearch.encoders.image_tower import open_image_tower
+from mmsearch.encoders.kept_tower import tower_folder
 from mmsearch.encoders.open_clip_encoder import OpenClipEncoder, load_encoder, load_open_clip
 from mmsearch.encoders.text_tower import export_text_tower, open_text_tower
 from mmsearch.errors import ModelError
@@ -203,6 +205,11 @@ def test_the_image_tower_of_an_adapted_clip_answers_like_torch(
     )
     with mmsearch.open(tmp_path / "c") as collection:
         assert collection.search(tmp_path / "1.png", to="image")[0].path == "1.png"
+    shutil.rmtree(tower_folder(adapted.fingerprint))
+    with mmsearch.open(tmp_path / "c") as collection:
+        collection.search(tmp_path / "1.png", to="image")
+        assert collection.keep_image_tower()
+    assert open_image_tower(adapted.fingerprint) is not None
 
 
 def test_a_text_query_of_an_adapted_mini_loads_no_torch(tmp_path: Path) -> None:

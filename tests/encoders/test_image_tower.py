@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -154,6 +155,46 @@ def test_without_a_cache_nothing_is_kept(
     assert open_image_tower(tiny.fingerprint) is None
 
 
+def test_in_a_cache_that_takes_nothing_it_is_not_begun(
+    tiny: OpenClipEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("MMSEARCH_CACHE", str(tmp_path / "file" / "x"))
+    told: list[str] = []
+    assert not keep_image_tower(tiny, told.append)
+    assert not told
+
+
+def test_what_is_kept_is_not_written_again(
+    tiny: OpenClipEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert keep_image_tower(tiny, silent)
+    monkeypatch.delattr(image_export, "to_onnx")
+    told: list[str] = []
+    assert keep_image_tower(tiny, told.append)
+    assert not told
+
+
+def test_a_graph_that_fails_is_an_error_of_ours(tiny: OpenClipEncoder) -> None:
+    assert keep_image_tower(tiny, silent)
+    tower = open_image_tower(tiny.fingerprint)
+    assert tower is not None
+    with pytest.raises(ModelError, match=r"cannot be computed .*delete that folder"):
+        tower.encode_images(np.zeros((1, 3, 3, 3), np.uint8))
+
+
+def test_a_damaged_graph_prints_nothing(
+    tiny: OpenClipEncoder, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert keep_image_tower(tiny, silent)
+    graph = image_folder(tiny.fingerprint) / GRAPH
+    data = graph.read_bytes()
+    for at in range(0, len(data), len(data) // 60):
+        graph.write_bytes(data[:at] + b"\xd2" + data[at + 1 :])
+        open_image_tower(tiny.fingerprint)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_what_a_process_left_that_was_ended_is_deleted_later(tiny: OpenClipEncoder) -> None:
     folder = image_folder(tiny.fingerprint).parent
     old, new = folder / ".writing-old", folder / ".writing-new"
@@ -273,6 +314,22 @@ def test_pictures_encoded_in_int8_are_not_searched_by_a_tower_in_fp32(
         collection.search(album / "red.png")
         assert not collection.keep_image_tower()
     assert open_image_tower(tiny.fingerprint) is None
+    assert open_image_tower(tiny.fingerprint, "int8") is not None
+
+
+@pytest.mark.parametrize("lost", ["*", f"*/{SETTINGS}", f"*/{GRAPH}"])
+def test_a_lost_tower_in_int8_is_made_again_by_a_query_and_not_by_each(
+    album: Path, tiny: OpenClipEncoder, tmp_path: Path, lost: str
+) -> None:
+    with mmsearch.open(album) as collection:
+        collection._catalog.spaces.set_precision(tiny.fingerprint, "int8")
+        collection.search(album / "red.png")
+    for path in (tmp_path / "cache" / "int8").glob(lost):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(precision, "MIN_COSINE", 1.1)  # a query's picture is no trial
+        with mmsearch.open(album) as collection:
+            collection.search(album / "red.png")
     assert open_image_tower(tiny.fingerprint, "int8") is not None
 
 
