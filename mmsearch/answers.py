@@ -14,6 +14,7 @@ from mmsearch.loading import Encoders
 from mmsearch.search.candidates import Candidates
 from mmsearch.search.concepts import Concepts
 from mmsearch.search.defaults import Defaults
+from mmsearch.search.indexes import Indexes
 from mmsearch.search.searcher import Searcher
 from mmsearch.types import MODALITIES, Answer, Hit, ImageEncoder, OnProgress, Progress, Query
 
@@ -138,11 +139,19 @@ class Answers:
 
     def _of(self, info: EncoderInfo) -> Searcher:
         if self._searcher is None or self._searcher[0] != info:
+            vectors = self._layout.vector_file(info)
+            indexes = Indexes(
+                self._catalog,
+                info,
+                vectors,
+                lambda modality: self._layout.snapshots(info, modality),
+                lambda: self._encoders.text_tower_at_hand(info),
+            )
             searcher = Searcher(
                 self._catalog,
                 info,
-                self._layout.vector_file(info),
-                lambda modality: self._layout.snapshots(info, modality),
+                vectors,
+                indexes,
                 lambda: self._encoders.text_tower_of(info),
                 lambda: self._image_encoder(info),
                 self._candidates,

@@ -100,6 +100,18 @@ class Encoders:
             self._text[info.fingerprint] = TextCache(tower, self._cached_texts)
         return self._text[info.fingerprint]
 
+    def text_tower_at_hand(self, info: EncoderInfo) -> TextEncoder | None:
+        """One that is loaded already, or comes without torch; None: the model would be loaded, or
+        even fetched."""
+        if info.fingerprint in self._text:
+            return self._text[info.fingerprint]
+        if (given := self._given_for(info)) is not None:
+            return given
+        loaded = self._loaded.get(info.name)
+        if loaded is not None and loaded.fingerprint == info.fingerprint:
+            return loaded
+        return self.kept_text_tower(info)
+
     def image_tower_of(self, info: EncoderInfo, own: Precision | None) -> ImageEncoder:
         """The image tower without torch where one is kept, else the full encoder; for pictures
         beside those that were encoded in the precision `own`.

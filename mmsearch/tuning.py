@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +21,7 @@ from mmsearch.index.build import (
     coded,
     found_by_depth,
     probe_steps,
+    with_margin,
 )
 from mmsearch.index.coded_index import CodedIndex, Effort
 from mmsearch.index.engine import EngineIndex, KindName
@@ -119,10 +119,10 @@ def tune(
                 "`mmsearch index` first".replace("  ", " ")
             )
         store = layout.vector_file(info)
-        text_tower = partial((encoders or Encoders()).text_tower_of, info)
+        tower = (encoders or Encoders()).text_tower_at_hand(info)
         tunings, indexes = [], []
         for one, rows in found:
-            sample = sample_queries(catalog, info, store, one, rows.rows, text_tower)
+            sample = sample_queries(catalog, info, store, one, rows.rows, tower)
             tuning, index = _measure(one, rows, store, sample, goals, on_progress)
             index.seq = rows.seq
             tunings.append(replace(tuning, applied=apply))
@@ -234,7 +234,7 @@ def _efforts(
         if probes < codes.lists:
             found = found_by_depth(codes, store, sample, truth.least, probes, most)
         top = max(found.values())
-        enough = min(goals.recall, top)
+        enough = min(with_margin(goals.recall, max(every.values())), top)
         depth = min(depth for depth, recall in found.items() if recall >= enough)
         yield probes, depth, found[depth]
         if top >= NEARLY_ALL * max(every.values()):
@@ -259,10 +259,10 @@ def _best(points: Sequence[Point], goals: Goals) -> Point:
     good = [point for point in points if point.recall >= goals.recall]
     quick = [point for point in good if point.p50_ms <= goals.latency_ms]
     if quick:
-        first = quick[0].kind
-        return min(
-            (point for point in quick if point.kind == first), key=lambda point: point.p50_ms
-        )
+        alike = [point for point in quick if point.kind == quick[0].kind]
+        enough = with_margin(goals.recall, max(point.recall for point in alike))
+        safe = [point for point in alike if point.recall >= enough]
+        return min(safe, key=lambda point: point.p50_ms)
     near = []
     if good:
         one = min(good, key=lambda point: point.p50_ms)

@@ -68,12 +68,14 @@ class CodedIndex:
         seq: int = 0,
         why: str = "",
         built_for: int = 0,
+        measured_for: int = 0,
     ) -> None:
         self.seq = seq
         self.effort = effort
         self.axes = axes
         self.why = why
         self.built_for = built_for  # as many vectors as it was trained for
+        self.measured_for = measured_for  # as many as there were when its effort was found
         self.codes = codes
         self._probe = Probe(codes)
         self._store = store

@@ -28,6 +28,8 @@ VECTORS_PER_LIST = 500
 VECTORS_PER_CENTROID = 39
 # An index trained for so many times fewer or more vectors is built anew when it is next written.
 GROWTH = 4
+# One that holds so many times what it was measured with is measured anew.
+DRIFT = 1.25
 NAMES: dict[KindName, str] = {
     "exact": "exact float16",
     "codes": "short codes, refined",
@@ -80,7 +82,10 @@ def choose(count: int, dim: int, goals: Goals, tuned: Tuned | None = None) -> Ch
     searched all the same.
     """
     if tuned is not None and tuned.size / GROWTH <= count <= tuned.size * GROWTH:
-        return Choice(tuned.kind, lists_for(tuned.kind, count), tuned.why)
+        why = tuned.why
+        if tuned.kind != "exact":  # whose effort and time were those of another index
+            why = f"{NAMES[tuned.kind]}, as chosen for {tuned.size:,} vectors"
+        return Choice(tuned.kind, lists_for(tuned.kind, count), why)
     try:
         kinds = possible(count, dim, goals)
     except UsageError as error:
@@ -127,6 +132,11 @@ def _smallest(count: int, dim: int, goals: Goals) -> KindName:
 def outgrown(built_for: int, count: int) -> bool:
     """Whether an index that was trained for `built_for` vectors should be trained again."""
     return not built_for / GROWTH <= count <= built_for * GROWTH
+
+
+def drifted(measured_for: int, count: int) -> bool:
+    """Whether the effort of an index that was found for so many vectors should be found again."""
+    return count > measured_for * DRIFT
 
 
 def in_bytes(size: int) -> str:

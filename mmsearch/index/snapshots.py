@@ -12,6 +12,7 @@ import json
 import platform
 import re
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -118,11 +119,11 @@ class Snapshots:
 
     def newest_seq(self) -> int:
         """The sequence number of the latest snapshot that counts; 0 when there is none."""
-        return max((seq for seq, _ in self._files() if seq >= self._oldest), default=0)
+        return max((seq for seq, path in self._files() if self._counts(seq, path)), default=0)
 
     def described(self) -> str | None:
         """What kind the latest snapshot is, and why, for people; None when there is none."""
-        files = [(seq, path) for seq, path in self._files() if seq >= self._oldest]
+        files = [(seq, path) for seq, path in self._files() if self._counts(seq, path)]
         if not files:
             return None
         _, path = max(files)
@@ -141,6 +142,19 @@ class Snapshots:
         return sum(path.stat().st_size for path in self._all_files())
 
     # ---- inside
+
+    def _counts(self, seq: int, path: Path) -> bool:
+        """Whether it is not too old, nor of another release, machine or encoder."""
+        if seq < self._oldest or path.suffix != ".items":
+            return seq >= self._oldest
+        try:
+            return self._is_ours(_read_arrays(path)[0])
+        except (OSError, ValueError, KeyError):
+            return False
+
+    def _is_ours(self, header: Mapping[str, Any]) -> bool:
+        ours = (FORMAT, MACHINE, self._store.dim)
+        return (header["format"], header["machine"], header["dim"]) == ours
 
     def _read(self, seq: int, path: Path) -> EngineIndex | None:
         """None for a file that is damaged, gone, or of another machine or encoder."""
@@ -171,6 +185,7 @@ class Snapshots:
             "codes_begin": start.decode(),
             "effort": vars(index.effort),
             "built_for": index.built_for,
+            "measured_for": index.measured_for,
             "why": index.why,
         }
         arrays = {
@@ -187,11 +202,7 @@ class Snapshots:
     def _read_coded(self, seq: int, path: Path) -> CodedIndex | None:
         header, arrays = _read_arrays(path)
         codes_path = path.with_suffix(".codes")
-        if (header["format"], header["machine"], header["dim"]) != (
-            FORMAT,
-            MACHINE,
-            self._store.dim,
-        ) or codes_path.stat().st_size != header["codes_bytes"]:
+        if not self._is_ours(header) or codes_path.stat().st_size != header["codes_bytes"]:
             return None
         with open(codes_path, "rb") as file:
             if file.read(ALIGN).decode() != header["codes_begin"]:
@@ -210,6 +221,7 @@ class Snapshots:
             seq=seq,
             why=str(header["why"]),
             built_for=int(header["built_for"]),
+            measured_for=int(header["measured_for"]),
         )
 
     def _files(self) -> list[tuple[int, Path]]:

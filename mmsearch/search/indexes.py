@@ -11,10 +11,10 @@ from mmsearch.catalog.catalog import Catalog
 from mmsearch.catalog.records import EncoderInfo
 from mmsearch.catalog.rows import live, live_rows
 from mmsearch.catalog.vectors import VectorFile
-from mmsearch.index.build import build
+from mmsearch.index.build import Sample, build, measure_again
 from mmsearch.index.coded_index import CodedIndex
 from mmsearch.index.engine import EngineIndex
-from mmsearch.index.planner import outgrown
+from mmsearch.index.planner import drifted, outgrown
 from mmsearch.index.snapshots import Snapshots
 from mmsearch.ranking.ranked import among
 from mmsearch.search.sample import sample_queries
@@ -39,13 +39,14 @@ class Indexes:
         info: EncoderInfo,
         vectors: VectorFile,
         snapshots: Callable[[Modality], Snapshots],
-        text_encoder: Callable[[], TextEncoder],
+        text_tower: Callable[[], TextEncoder | None],
     ) -> None:
+        """`text_tower` gives one that is at hand, if any: see sample_queries."""
         self._catalog = catalog
         self._info = info
         self._vectors = vectors
         self._snapshots = snapshots
-        self._text_encoder = text_encoder
+        self._text_tower = text_tower
         self._indexes: dict[Modality, EngineIndex] = {}
         self.seq = -1  # of the catalog at the last refresh
         self._ids: dict[Modality, tuple[int, Ids]] = {}
@@ -96,9 +97,14 @@ class Indexes:
         snapshots = self._snapshots(modality)
         index = self.get(modality)
         choice = snapshots.choose(len(index))
-        if choice.kind != index.kind or (
-            isinstance(index, CodedIndex) and outgrown(index.built_for, len(index))
-        ):
+        fits = choice.kind == index.kind
+        if fits and isinstance(index, CodedIndex):
+            fits = not outgrown(index.built_for, len(index))
+            if fits and drifted(index.measured_for, len(index)):
+                sample = self._sample(modality, index.rows[index.ids])
+                goals = snapshots.settings.goals
+                fits = measure_again(index, choice, self._vectors, goals, sample)
+        if not fits:
             index = self._indexes[modality] = self._build(modality)
             if choice.kind != index.kind:  # what was chosen does not reach the recall
                 snapshots.keep_choice(index.kind, len(index), index.why)
@@ -112,10 +118,12 @@ class Indexes:
         choice = snapshots.choose(len(ids))
         sample = None
         if choice.kind != "exact":
-            sample = sample_queries(
-                self._catalog, self._info, self._vectors, modality, rows, self._text_encoder
-            )
+            sample = self._sample(modality, rows)
         index = build(choice, ids, rows, self._vectors, snapshots.settings.goals, sample)
         # What was committed since the refresh may be in it already; replaying it changes nothing.
         index.seq = seq
         return index
+
+    def _sample(self, modality: Modality, rows: Ids) -> Sample:
+        tower = self._text_tower()
+        return sample_queries(self._catalog, self._info, self._vectors, modality, rows, tower)

@@ -13,7 +13,6 @@ from mmsearch.catalog.records import EncoderInfo
 from mmsearch.catalog.vectors import VectorFile
 from mmsearch.errors import MmsearchError, UsageError
 from mmsearch.index.engine import EngineIndex
-from mmsearch.index.snapshots import Snapshots
 from mmsearch.search.defaults import Defaults
 from mmsearch.search.hits import hit_of
 from mmsearch.search.indexes import Indexes
@@ -38,7 +37,7 @@ class Searcher:
         catalog: Catalog,
         info: EncoderInfo,
         vectors: VectorFile,
-        snapshots: Callable[[Modality], Snapshots],
+        indexes: Indexes,
         text_encoder: Callable[[], TextCache],
         image_encoder: Callable[[], ImageEncoder],
         candidates: Candidates,
@@ -47,7 +46,7 @@ class Searcher:
     ) -> None:
         self._catalog = catalog
         self._info = info
-        self._indexes = Indexes(catalog, info, vectors, snapshots, text_encoder)
+        self._indexes = indexes
         self._terms = TermVectors(catalog, info, vectors, text_encoder, image_encoder)
         self._text_encoder = text_encoder
         self._candidates = candidates

@@ -5,6 +5,8 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -13,16 +15,21 @@ import pytest
 import mmsearch
 from mmsearch.catalog.catalog import Catalog
 from mmsearch.catalog.rows import live_rows
-from mmsearch.errors import ModelError
-from mmsearch.index.build import Sample, build
+from mmsearch.catalog.vectors import VectorFile
+from mmsearch.index.build import Sample, build, measure_again
+from mmsearch.index.coded_index import CodedIndex
+from mmsearch.index.engine import EngineIndex
 from mmsearch.index.goals import Goals
-from mmsearch.index.planner import Choice
+from mmsearch.index.planner import Choice, drifted
 from mmsearch.layout import Layout
 from mmsearch.search.bank import TYPICAL_QUERIES
 from mmsearch.search.sample import SAMPLE, sample_queries
 from mmsearch.types import TextEncoder
 from tests.index.worlds import clustered
 from tests.support import ColourEncoder
+
+if TYPE_CHECKING:
+    from mmsearch.types import Ids, Vectors
 
 SIZE = 6_000
 DIM = 32
@@ -55,19 +62,12 @@ def layout(tmp_path_factory: pytest.TempPathFactory) -> Layout:
     return Layout(path)
 
 
-def sampled(layout: Layout, encoder: TextEncoder | None) -> Sample:
-    """None: a model that cannot be loaded."""
-
-    def load() -> TextEncoder:
-        if encoder is None:
-            raise ModelError("its file is gone")
-        return encoder
-
+def sampled(layout: Layout, tower: TextEncoder | None) -> Sample:
     with closing(Catalog(layout.catalog)) as catalog:
         info = catalog.encoder()
         assert info is not None
         rows = live_rows(catalog, info.fingerprint, "text")[1]
-        return sample_queries(catalog, info, layout.vector_file(info), "text", rows, load)
+        return sample_queries(catalog, info, layout.vector_file(info), "text", rows, tower)
 
 
 def recall_of_words(layout: Layout, sample: Sample) -> float:
@@ -78,13 +78,9 @@ def recall_of_words(layout: Layout, sample: Sample) -> float:
         ids, rows = live_rows(catalog, info.fingerprint, "text")
     store = layout.vector_file(info)
     words = FarWords().encode_texts([f"{words}, seen again" for words in TYPICAL_QUERIES])
-    truth = np.argsort(-(words @ store.read(rows).T), axis=1)[:, :10]
     index = build(Choice("ivf", 64, ""), ids, rows, store, GOALS, sample)
     assert index.kind == "ivf"
-    found = index.search(words, 10)[1]
-    return float(
-        np.mean([np.isin(one, ids[best]).mean() for one, best in zip(found, truth, strict=True)])
-    )
+    return recall(index, words, ids, store.read(rows))
 
 
 def test_an_index_finds_what_words_ask_for_though_it_holds_nothing_like_them(
@@ -96,8 +92,69 @@ def test_an_index_finds_what_words_ask_for_though_it_holds_nothing_like_them(
     assert recall_of_words(layout, sample) >= GOALS.recall
 
 
-def test_a_model_that_cannot_be_loaded_leaves_its_words_out_and_says_so(
-    layout: Layout, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_no_model_is_loaded_for_it(layout: Layout) -> None:
     assert [len(group) for group in sampled(layout, None).groups] == [SAMPLE]
-    assert "not measured with typical words: its file is gone" in caplog.text
+
+
+class Odd(FarWords):
+    """Gives or raises what it is told to, for words."""
+
+    def __init__(self, rows: Any) -> None:
+        super().__init__()
+        self._rows = rows
+
+    def encode_texts(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        if isinstance(self._rows, Exception):
+            raise self._rows
+        return cast("npt.NDArray[np.float32]", self._rows)
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (RuntimeError("429 too many requests"), "429 too many requests"),
+        (NotImplementedError(), "NotImplementedError"),
+        (np.full((len(TYPICAL_QUERIES), DIM), np.nan), "no vectors"),
+        (np.zeros((len(TYPICAL_QUERIES), DIM)), "no vectors"),
+        (np.ones((len(TYPICAL_QUERIES), DIM + 1)), "no vectors"),
+        (np.ones(DIM), "no vectors"),
+    ],
+    ids=["its own error", "no texts", "nan", "zeros", "another length", "one row"],
+)
+def test_an_encoder_that_fails_leaves_its_words_out_and_says_so(
+    layout: Layout, caplog: pytest.LogCaptureFixture, rows: Any, said: str
+) -> None:
+    assert [len(group) for group in sampled(layout, Odd(rows)).groups] == [SAMPLE]
+    assert said in caplog.text
+
+
+def test_rows_of_words_are_made_unit(layout: Layout) -> None:
+    rows = 30 * FarWords().encode_texts(TYPICAL_QUERIES)
+    words = sampled(layout, Odd(rows)).groups[1]
+    np.testing.assert_allclose(np.linalg.norm(words, axis=1), 1, rtol=1e-5)
+
+
+def test_an_index_that_has_grown_by_other_things_is_measured_again(tmp_path: Path) -> None:
+    near, far = clustered(SIZE, DIM), clustered(SIZE, DIM, seed=9) * np.float32(-1)
+    store = VectorFile(tmp_path / "v.f16", DIM)
+    store.append(0, near)
+    store.append(SIZE, far[: SIZE // 2])
+    old, every = np.arange(SIZE), np.arange(SIZE + SIZE // 2)
+    choice = Choice("ivf", 64, "lists")
+    index = build(choice, old, old, store, GOALS, Sample((near[:128],)))
+    assert isinstance(index, CodedIndex)
+    index.add_rows(every[SIZE:], every[SIZE:])
+    queries = far[SIZE // 2 :][:300]
+    before = recall(index, queries, every, store.read(every))
+    assert drifted(index.measured_for, len(index))
+    assert measure_again(index, choice, store, GOALS, Sample((near[:128], far[:128])))
+    assert not drifted(index.measured_for, len(index))
+    assert before < GOALS.recall <= recall(index, queries, every, store.read(every))
+
+
+def recall(index: EngineIndex, queries: Vectors, ids: Ids, vectors: Vectors) -> float:
+    truth = np.argsort(-(queries @ vectors.T), axis=1)[:, :10]
+    found = index.search(queries, 10)[1]
+    return float(
+        np.mean([np.isin(one, ids[best]).mean() for one, best in zip(found, truth, strict=True)])
+    )
