@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from mmsearch.catalog.vectors import VectorFile
 from mmsearch.errors import CorruptionError, UsageError
+from mmsearch.index import build as build_module
 from mmsearch.index import snapshots as snapshots_module
-from mmsearch.index.build import Sample, build
+from mmsearch.index.build import Sample, build, calibrate
 from mmsearch.index.coded_index import CodedIndex
 from mmsearch.index.engine import EngineIndex
 from mmsearch.index.goals import Goals, Settings, Tuned
@@ -55,6 +57,7 @@ def test_codes_come_back_with_all_that_belongs_to_them(index: CodedIndex, tmp_pa
     assert isinstance(again, CodedIndex)
     assert (again.seq, len(again), again.kind) == (12, SIZE, index.kind)
     assert (again.effort, again.built_for, again.why) == (index.effort, SIZE, index.why)
+    assert again.measured_for == SIZE
     assert same(again, index)
     assert kept.described() == index.why
     assert kept.newest_seq() == 12
@@ -228,3 +231,31 @@ def test_settings_of_an_unknown_kind_are_an_error(tmp_path: Path) -> None:
 def test_goals_that_make_no_sense_are_refused(recall: float, latency_ms: float) -> None:
     with pytest.raises(UsageError):
         Goals(recall, latency_ms)
+
+
+def test_one_of_another_release_counts_as_absent(
+    index: CodedIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = snapshots(tmp_path)
+    kept.save(index)
+    monkeypatch.setattr(snapshots_module, "MACHINE", "of another faiss")
+    assert kept.load(12) is None
+    assert (kept.newest_seq(), kept.described()) == (0, None)
+    kept.save(index)
+    assert kept.newest_seq() == 12
+
+
+def test_lists_that_fall_short_become_codes(tmp_path: Path) -> None:
+    store = store_of(tmp_path, clustered(SIZE, DIM))
+    sample = Sample((clustered(40, DIM, seed=3),))
+    rows = np.arange(SIZE)
+
+    def one_query_misses(*arguments: Any) -> Any:
+        effort, reached = calibrate(*arguments)
+        return effort, reached if arguments[0].lists == 1 else 0.5
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build_module, "calibrate", one_query_misses)
+        made = build(Choice("ivf", 8, "lists"), rows, rows, store, Goals(), sample)
+    assert made.kind == "codes"
+    assert "lists of codes reach a recall of 0.5000 only, not 0.99" in made.why
