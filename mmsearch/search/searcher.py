@@ -144,7 +144,8 @@ class Searcher:
         that is known. Raises ModelError."""
         self._indexes.refresh()
         there = [modality for modality in MODALITIES if len(self._indexes.get(modality))]
-        for of in MODALITIES:
+        # Words come first: torch, if it encodes them, is slower while NumPy's threads still spin.
+        for of in reversed(MODALITIES):
             for to in there:
                 self._relevance.background(of, to)
 
