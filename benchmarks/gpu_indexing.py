@@ -1,6 +1,6 @@
 """Indexing on a CUDA GPU: the model alone, decoding alone, and a whole run.
 
-    python benchmarks/gpu_indexing.py --model vit --peak-tflops 989
+    python benchmarks/gpu_indexing.py --model ViT-B-32 --peak-tflops 989
 
 Pictures a second of: the model with pictures already on the device (`model`), `start_images` with
 upload and download, two batches under way (`encode`), decoding in threads (`decode`), and `index`.
@@ -50,7 +50,7 @@ def model_alone(encoder: OpenClipEncoder, pixels: np.ndarray[Any, Any], batches:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="vit")
+    parser.add_argument("--model", default="ViT-B-32")
     parser.add_argument("--precision", choices=["bf16", "fp32"], default="bf16")
     parser.add_argument("--size", choices=list(SIZES), default="2", help="megapixels")
     parser.add_argument("--pictures", type=int, default=2000)

@@ -1,11 +1,11 @@
 """Captions through a text tower in bulk: ours, and open_clip's own `encode_text` of padded rows.
 
-    python benchmarks/text_indexing.py --model vit
+    python benchmarks/text_indexing.py --model ViT-B-32
     python benchmarks/text_indexing.py --model mini --json
 
 The captions are those of sample_data, in batches of one size for both, which take turns; the best
 round counts. `tokens` is how many of a row matter on average, of all that it has. `cosine` is the
-least between the vectors of both. `--model vit` is a ViT-B/32 of random weights.
+least between the vectors of both. `--model ViT-B-32` is a ViT-B/32 of random weights.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def per_second(encode: Callable[[], Any], count: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="vit")
+    parser.add_argument("--model", default="ViT-B-32")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
