@@ -114,10 +114,9 @@ def measure_again(
     390,000 by products, 0.888 of a title's ten nearest were found where 0.99 was asked (2026-11).
     """
     ids = index.ids
-    parts = (slice(start, start + ROWS_AT_A_TIME) for start in range(0, len(ids), ROWS_AT_A_TIME))
     truth = Truth(sample)
     with one_thread():
-        for vectors in _ahead(lambda part: store.read(index.rows[ids[part]]), parts):
+        for vectors in _ahead(lambda part: store.read(index.rows[ids[part]]), _parts(len(ids))):
             truth.see(vectors)
     index.measured_for = len(ids)
     return _measure(index, choice, store, sample, truth, goals) >= goals.recall
@@ -144,9 +143,8 @@ def coded(
         return part, vectors, codes.encode(vectors)
 
     truth = Truth(sample)
-    parts = (slice(start, start + ROWS_AT_A_TIME) for start in range(0, len(ids), ROWS_AT_A_TIME))
     with one_thread():
-        for part, vectors, some in _ahead(encoded, parts):
+        for part, vectors, some in _ahead(encoded, _parts(len(ids))):
             truth.see(vectors)
             codes.add(ids[part], some)
     row_of = np.full(int(ids.max(initial=-1)) + 1, -1, np.int64)
@@ -173,7 +171,7 @@ def calibrate(
     The sample is small, and other queries find less (0.994 where 0.995 was asked, 2026-11):
     three quarters of the allowed loss are kept in hand, or half of what all lists spare.
     """
-    enough = with_margin(recall)
+    enough = most_margin(recall)
     for most in TRIED:
         found = found_by_depth(index, store, sample, least, index.lists, most)
         if found[max(found)] >= enough:
@@ -206,9 +204,14 @@ def calibrate(
     return effort, seen[effort.probes][effort.candidates]
 
 
-def with_margin(recall: float, most: float = 1.0) -> float:
+def with_margin(recall: float, most: float) -> float:
     """What a sample has to reach, so that other queries reach `recall`; `most` can be reached."""
-    return min(1 - (1 - recall) / 4, max(recall, (recall + most) / 2))
+    return min(most_margin(recall), (recall + most) / 2)
+
+
+def most_margin(recall: float) -> float:
+    """What to look for before one contents oneself with less."""
+    return 1 - (1 - recall) / 4
 
 
 def probe_steps(lists: int) -> list[int]:
@@ -238,6 +241,10 @@ def spaced(rows: Rows, count: int) -> Rows:
     return rows[np.linspace(0, len(rows) - 1, count).astype(np.int64)]
 
 
+def _parts(count: int) -> Iterator[slice]:
+    return (slice(start, start + ROWS_AT_A_TIME) for start in range(0, count, ROWS_AT_A_TIME))
+
+
 def _ahead(work: Callable[[slice], T], parts: Iterable[slice]) -> Iterator[T]:
     """What `work` makes of each part, in order, by WORKERS threads that stay a little ahead."""
     with ThreadPoolExecutor(WORKERS) as pool:
@@ -252,7 +259,6 @@ def _ahead(work: Callable[[slice], T], parts: Iterable[slice]) -> Iterator[T]:
 
 def _exact(why: str, ids: Ids, rows: Rows, store: RowStore) -> FaissIndex:
     index = FaissIndex(store.dim, store=store, why=why)
-    for start in range(0, len(ids), ROWS_AT_A_TIME):
-        part = slice(start, start + ROWS_AT_A_TIME)
+    for part in _parts(len(ids)):
         index.add_rows(ids[part], rows[part])
     return index

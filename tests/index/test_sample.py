@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -14,9 +15,11 @@ import pytest
 
 import mmsearch
 from mmsearch.catalog.catalog import Catalog
+from mmsearch.catalog.records import EncoderInfo
 from mmsearch.catalog.rows import live_rows
 from mmsearch.catalog.vectors import VectorFile
-from mmsearch.index.build import Sample, build, measure_again
+from mmsearch.index import build as build_module
+from mmsearch.index.build import Sample, build, calibrate, measure_again, with_margin
 from mmsearch.index.coded_index import CodedIndex
 from mmsearch.index.engine import EngineIndex
 from mmsearch.index.goals import Goals
@@ -150,6 +153,26 @@ def test_an_index_that_has_grown_by_other_things_is_measured_again(tmp_path: Pat
     assert measure_again(index, choice, store, GOALS, Sample((near[:128], far[:128])))
     assert not drifted(index.measured_for, len(index))
     assert before < GOALS.recall <= recall(index, queries, every, store.read(every))
+
+
+def test_more_candidates_are_tried_until_the_whole_margin_is_found(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+
+    def found(*arguments: Any) -> dict[int, float]:
+        most = arguments[-1]
+        tried.append(most)
+        return {most: {400: 0.9955, 1200: 0.9980, 3200: 1.0}[most]}
+
+    monkeypatch.setattr(build_module, "found_by_depth", found)
+    index = cast("CodedIndex", SimpleNamespace(lists=1))
+    sample = Sample((clustered(8, DIM),))
+    store = layout.vector_file(EncoderInfo("", "f", DIM))
+    assert calibrate(index, store, sample, np.zeros(8, np.float32), 0.99)[0].candidates == 1200
+    assert tried == [400, 1200]
+    assert with_margin(0.99, 1) == pytest.approx(0.995)
+    assert with_margin(0.99, 0.992) == pytest.approx(0.991)
 
 
 def recall(index: EngineIndex, queries: Vectors, ids: Ids, vectors: Vectors) -> float:
