@@ -103,14 +103,14 @@ class Encoders:
     def text_tower_at_hand(self, info: EncoderInfo) -> TextEncoder | None:
         """One that is loaded already, or comes without torch; None: the model would be loaded, or
         even fetched."""
-        if info.fingerprint in self._text:
+        if info.fingerprint in self._text or self._given_for(info) is not None:
+            return self.text_tower_of(info)
+        tower = self.kept_text_tower(info)
+        if tower is not None:
+            self._text[info.fingerprint] = TextCache(tower, self._cached_texts)
             return self._text[info.fingerprint]
-        if (given := self._given_for(info)) is not None:
-            return given
         loaded = self._loaded.get(info.name)
-        if loaded is not None and loaded.fingerprint == info.fingerprint:
-            return loaded
-        return self.kept_text_tower(info)
+        return loaded if loaded and loaded.fingerprint == info.fingerprint else None
 
     def image_tower_of(self, info: EncoderInfo, own: Precision | None) -> ImageEncoder:
         """The image tower without torch where one is kept, else the full encoder; for pictures
@@ -125,13 +125,14 @@ class Encoders:
 
     def _own_image_tower(self, info: EncoderInfo, own: Precision | None) -> ImageEncoder:
         encoder = self.of(info)
+        if not self._given:
+            from mmsearch.encoders.text_tower import keep_text_tower
+
+            keep_text_tower(info.fingerprint, info.name)  # an image tower needs an adapter's copy
         if own != "int8":
             return encoder
-        from mmsearch.encoders.text_tower import keep_text_tower
-
         # Made now, it answers in the encoder's place, which would try it again for each picture.
         encoder = settle_precision(encoder, None, own, log.warning)
-        keep_text_tower(info.fingerprint, info.name)  # with it the copy of an adapter
         return self._kept_image_tower(info, own) or encoder
 
     def keep_image_tower(
@@ -143,9 +144,7 @@ class Encoders:
         if not any(encoder is one for one in self._loaded.values()):
             return False
         from mmsearch.encoders.image_tower import keep_image_tower
-        from mmsearch.encoders.text_tower import keep_text_tower
 
-        keep_text_tower(info.fingerprint, info.name)  # with it the copy of an adapter
         base = _with_tower(encoder)
         return base is not None and own != "int8" and keep_image_tower(base, on_note)
 

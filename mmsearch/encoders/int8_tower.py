@@ -130,4 +130,3 @@ def _export(encoder: OpenClipEncoder, folder: Path) -> None:
             )
         for used in (plain, ready):
             used.unlink()
-        write_settings(encoder, staging)
